@@ -1,0 +1,24 @@
+"""One TensorFlow set-up for all tests: quiet, on the CPU, four logical devices for the strategies."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import pytest
+import tensorflow as tf
+
+LOGICAL_DEVICES = 4
+
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration()] * LOGICAL_DEVICES,
+)
+
+
+@pytest.fixture
+def mirrored() -> tf.distribute.Strategy:
+    """A MirroredStrategy over two logical CPUs."""
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
