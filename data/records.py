@@ -1,0 +1,36 @@
+"""What a data set hands over: one split's images, still encoded, in a fixed order."""
+
+import dataclasses
+from collections.abc import Callable
+
+import tensorflow as tf
+
+Record = dict[str, tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Records:
+    """One split of a data set.
+
+    Attributes:
+        dataset: the data set's name.
+        split: the split's name.
+        size: the number of records.
+        class_names: a name per class; empty if the images have no labels.
+        entries: makes a `tf.data.Dataset` of the split, always in the same order, with cheap
+            elements that can be shuffled: `{"image": encoded bytes or a path, "label": int64
+            (-1 without labels), "id": string}`. The id names the image for good: random choices
+            are keyed by it, and unreadable images are reported by it.
+        read: turns an element's `image` into encoded bytes (the identity where it holds them).
+    """
+
+    dataset: str
+    split: str
+    size: int
+    class_names: tuple[str, ...]
+    entries: Callable[[], tf.data.Dataset]
+    read: Callable[[tf.Tensor], tf.Tensor]
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)

@@ -1,0 +1,77 @@
+"""One training step, the same for every task, architecture and strategy."""
+
+import keras
+import tensorflow as tf
+
+from pretext.task import Batch, PretextTask
+
+
+class PretextTrainer(keras.Model):
+    """Backbone, head and task as one Keras model with its own `train_step` and `test_step`.
+
+    Both steps work under plain `fit`/`evaluate` on one device and, called through
+    `strategy.run`, on any number of replicas: losses are means over the replica's part of the
+    batch divided by the number of replicas, because the optimiser sums gradients over them.
+
+    Args:
+        task: the pretext task.
+        backbone: from `models.build`.
+        replicas: how many replicas share a batch.
+    """
+
+    def __init__(self, task: PretextTask, backbone: keras.Model, replicas: int = 1) -> None:
+        super().__init__(name="pretext_trainer")
+        self.task = task
+        self.backbone = backbone
+        self.head = task.head(backbone.output["pre_logits"].shape[-1])
+        self.replicas = replicas
+        self.built = True
+
+    @property
+    def metric_names(self) -> list[str]:
+        """The names of what `train_step` returns."""
+        return ["loss", "weight_decay", *(m for m in self.task.metric_names if m != "loss")]
+
+    def call(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        """The task's logits for its own inputs (`PretextTask.views`)."""
+        others = {name: value for name, value in inputs.items() if name != "images"}
+        pre_logits = self.backbone(inputs["images"], training=training)["pre_logits"]
+        return self.head({"pre_logits": pre_logits, **others}, training=training)
+
+    def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """One update from a batch of `data.pipeline.training_batches`.
+
+        Returns:
+            The replica's `loss` (without weight decay), `weight_decay` (its term of the loss)
+            and the task's metrics, each a mean over the batch.
+        """
+        inputs, targets = self.task.views(batch, training=True)
+        with tf.GradientTape() as tape:
+            logits = self(inputs, training=True)
+            loss = self.task.loss(targets, logits)
+            weight_decay = tf.add_n(self.losses) if self.losses else tf.zeros([])
+            objective = (loss + weight_decay) / self.replicas
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(objective, variables), variables)
+        metrics = self.task.metrics(targets, logits)
+        means = {name: tf.reduce_mean(value) for name, value in metrics.items()}
+        return means | {"loss": loss, "weight_decay": weight_decay}
+
+    def test_sums(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """The task's metrics on a batch of `data.pipeline.evaluation_batches`.
+
+        Returns:
+            The replica's sums over the valid images' examples, and `examples`, their number.
+        """
+        inputs, targets = self.task.views(batch, training=False)
+        metrics = self.task.metrics(targets, self(inputs, training=False))
+        examples = tf.shape(next(iter(metrics.values())))[0]
+        weights = tf.repeat(batch["valid"], examples // tf.shape(batch["valid"])[0])
+        sums = {name: tf.reduce_sum(value * weights) for name, value in metrics.items()}
+        return sums | {"examples": tf.reduce_sum(weights)}
+
+    def test_step(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """The means over a batch, as Keras' `evaluate` wants them."""
+        sums = self.test_sums(batch)
+        examples = tf.maximum(sums.pop("examples"), 1.0)
+        return {name: value / examples for name, value in sums.items()}
