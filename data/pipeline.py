@@ -99,6 +99,8 @@ def training_batches(
     seed = tf.constant(seed, tf.int64)
 
     def epoch_entries(epoch: tf.Tensor) -> tf.data.Dataset:
+        # Else shuffle would mix TensorFlow's global seed into ours.
+        tf.compat.v1.get_default_graph().seed = None
         entries = records.entries()
         entries = entries.shuffle(
             min(records.size, SHUFFLE_BUFFER),
@@ -133,12 +135,20 @@ def evaluation_batches(
     is 1 for an image, 0 for what fills up and for unreadable images. The random choices are those
     of seed 0, epoch 0, so that an evaluation repeats.
     """
-    local_batch = batch_size // replicas
     entries = records.entries().skip(start_batch * batch_size).shard(shard.count, shard.index)
     entries = entries.map(lambda entry: {**entry, "epoch": tf.constant(0, tf.int64)})
     stream = _views(entries, records, view, tf.constant(0, tf.int64), draws, unreadable)
-    batches = stream.batch(local_batch, num_parallel_calls=tf.data.AUTOTUNE)
-    return _with_options(batches.map(lambda batch: _fill_up(batch, local_batch)))
+    nothing = {
+        name: tf.zeros(spec.shape, spec.dtype) for name, spec in stream.element_spec.items()
+    }
+    remaining = max(records.size - start_batch * batch_size, 0)
+    filled_up = -(-remaining // batch_size) * batch_size // shard.count
+    stream = stream.concatenate(tf.data.Dataset.from_tensors(nothing).repeat()).take(filled_up)
+    return _with_options(
+        stream.batch(
+            batch_size // replicas, drop_remainder=True, num_parallel_calls=tf.data.AUTOTUNE
+        )
+    )
 
 
 def steps_per_epoch(records: Records, batch_size: int) -> int:
@@ -222,14 +232,6 @@ def _replace_unreadable(batch: Record) -> Record:
         tf.gather(good, positions % tf.size(good)),
     )
     return {name: tf.gather(value, source) for name, value in batch.items()}
-
-
-def _fill_up(batch: Record, size: int) -> Record:
-    def fill(value: tf.Tensor) -> tf.Tensor:
-        missing = [[0, size - tf.shape(value)[0]]] + [[0, 0]] * (value.shape.rank - 1)
-        return tf.ensure_shape(tf.pad(value, missing), [size, *value.shape[1:]])
-
-    return {name: fill(value) for name, value in batch.items()}
 
 
 def _with_options(batches: tf.data.Dataset) -> tf.data.Dataset:

@@ -1,0 +1,33 @@
+"""Import this before TensorFlow: it keeps TensorFlow's start-up lines off the terminal.
+
+They are written straight to the standard error stream, by libraries that do not ask for a log
+level yet (oneDNN's notice, CUDA's search for drivers), when TensorFlow is imported and when it
+first looks for devices. A failing import still raises, and shows, its error.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+
+@contextlib.contextmanager
+def _no_standard_error() -> Iterator[None]:
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+with _no_standard_error():
+    import tensorflow as tf
+
+    tf.config.list_physical_devices()

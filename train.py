@@ -1,0 +1,196 @@
+"""Pretrains a network on unlabelled images with a pretext task, and exports it.
+
+    python train.py --workdir=runs/rotation --task=rotation --dataset=folder --data_dir=photos
+
+ends with runs/rotation/saved_model. Run again, the same command goes on where it was stopped.
+"""
+
+import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
+
+import dataclasses
+import os
+import sys
+
+import keras
+from absl import app, flags, logging
+
+import data
+import models
+import pretext
+from pretext import loop, run_directory, strategies
+from pretext.export import export
+from pretext.momentum import Momentum
+from pretext.schedule import WarmupPiecewise
+from pretext.trainer import PretextTrainer
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """The flags of a run; see their help."""
+
+    workdir: str
+    task: str
+    architecture: str
+    widening_factor: int
+    representation_size: int
+    dataset: str
+    data_dir: str
+    train_split: str
+    val_split: str
+    resize_size: int
+    crop_size: int
+    augmentation: str
+    batch_size: int
+    epochs: int
+    learning_rate: float
+    lr_scale_batch_size: int
+    decay_epochs: list[str]
+    warmup_epochs: float
+    weight_decay: float
+    seed: int
+    strategy: str
+    jit: bool
+    log_every_steps: int
+    checkpoint_every_steps: int
+
+
+flags.DEFINE_string("workdir", None, "The run's directory: checkpoints, metrics, export.")
+flags.DEFINE_string("task", "rotation", f"The pretext task: {', '.join(pretext.TASKS)}.")
+flags.DEFINE_string("architecture", "resnet50_v2", f"The network: {', '.join(models.NAMES)}.")
+flags.DEFINE_integer("widening_factor", 4, "k, which multiplies every number of channels.")
+flags.DEFINE_integer(
+    "representation_size", 0, "Size of an extra linear layer that makes pre_logits; 0 for none."
+)
+flags.DEFINE_string("dataset", "folder", "Where images come from: folder, scenes or a TFDS name.")
+flags.DEFINE_string("data_dir", None, "The folder of images, or TFDS' data directory.")
+flags.DEFINE_string("train_split", "train", "Images to train on: train, trainval, …")
+flags.DEFINE_string("val_split", "val", "Images for the pretext metrics after every epoch.")
+flags.DEFINE_integer("resize_size", 256, "Pixels of the smaller side before a crop; 0: own size.")
+flags.DEFINE_integer("crop_size", 224, "Pixels of the sides of what the network sees.")
+flags.DEFINE_enum(
+    "augmentation",
+    "inception",
+    ["inception", "crop"],
+    "inception: random area, aspect, flip and colour; crop: random place and flip.",
+)
+flags.DEFINE_integer("batch_size", 256, "Images per update, over all devices.")
+flags.DEFINE_integer("epochs", 35, "Passes over the training images; 0 exports untrained weights.")
+flags.DEFINE_float("learning_rate", 0.1, "For a batch of --lr_scale_batch_size images.")
+flags.DEFINE_integer(
+    "lr_scale_batch_size", 256, "The rate is learning_rate · batch_size / this; 0: not scaled."
+)
+flags.DEFINE_list("decay_epochs", ["15", "25"], "Epochs after which the rate is divided by ten.")
+flags.DEFINE_float("warmup_epochs", 5.0, "Epochs over which the rate rises from zero.")
+flags.DEFINE_float("weight_decay", 1e-4, "Of all kernels, as 0.5 · weight_decay · ‖W‖².")
+flags.DEFINE_integer("seed", 0, "Of the weights, the order of images and all random choices.")
+flags.DEFINE_enum("strategy", "auto", strategies.NAMES, "Which devices to use.")
+flags.DEFINE_bool("jit", False, "Whether XLA compiles the training step.")
+flags.DEFINE_integer("log_every_steps", 50, "Steps between two rows of metrics.csv.")
+flags.DEFINE_integer("checkpoint_every_steps", 500, "Steps between two checkpoints.")
+
+# Between two starts of one run these may change: they do not change its result.
+MAY_DIFFER = ("workdir", "data_dir", "strategy", "checkpoint_every_steps")
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise ValueError(f"what is {argv[1]}? Every option begins with -- and a name")
+
+    # ---------------------------------------------------------------- flags
+    names = [field.name for field in dataclasses.fields(Config)]
+    config = Config(**{name: flags.FLAGS[name].value for name in names})
+    options = pretext.TaskOptions(
+        resize_size=config.resize_size,
+        crop_size=config.crop_size,
+        augmentation=config.augmentation,
+        weight_decay=config.weight_decay,
+    )
+    task = pretext.build(config.task, options)
+    network = {
+        "widening_factor": config.widening_factor,
+        "image_size": config.crop_size,
+        "representation_size": config.representation_size or None,
+        "weight_decay": config.weight_decay,
+        **task.backbone_options,
+    }
+
+    # ---------------------------------------------------------------- data and devices
+    strategy = strategies.build(config.strategy)
+    if config.batch_size % strategy.num_replicas_in_sync:
+        raise ValueError(
+            f"--batch_size={config.batch_size} does not divide into "
+            f"{strategy.num_replicas_in_sync} devices"
+        )
+    training = validation = None
+    if config.epochs:
+        training = data.load(config.dataset, config.train_split, config.data_dir)
+        validation = data.load(config.dataset, config.val_split, config.data_dir)
+
+    # ---------------------------------------------------------------- network and optimiser
+    keras.utils.set_random_seed(config.seed)
+    with strategy.scope():
+        backbone = models.build(config.architecture, **network)
+        trainer = PretextTrainer(task, backbone, strategy.num_replicas_in_sync)
+        if training:
+            trainer.compile(optimizer=Momentum(learning_rate(config, training.size)))
+
+    # ---------------------------------------------------------------- run directory
+    # Last of the checks, so that a run that cannot start leaves nothing behind.
+    workdir = run_directory.claim(
+        config.workdir, {name: flag_text(name) for name in names}, MAY_DIFFER
+    )
+    saved_model = workdir / "saved_model"
+    if saved_model.exists():
+        logging.info("%s is already there: this run is finished.", saved_model)
+        return
+
+    # ---------------------------------------------------------------- training
+    if training:
+        loop_options = loop.LoopOptions(
+            batch_size=config.batch_size,
+            epochs=config.epochs,
+            seed=config.seed,
+            log_every_steps=config.log_every_steps,
+            checkpoint_every_steps=config.checkpoint_every_steps,
+            jit=config.jit,
+        )
+        loop.Loop(trainer, strategy, loop_options, workdir, training, validation).run()
+
+    # ---------------------------------------------------------------- export
+    trained = PretextTrainer(task, models.build(config.architecture, **network))
+    trained.set_weights(trainer.get_weights())
+    export(task, trained.backbone, trained.head, saved_model)
+    print(f"{saved_model}")
+
+
+def learning_rate(config: Config, images: int) -> WarmupPiecewise:
+    """The schedule in steps, from the flags that give it in epochs."""
+    steps = images // config.batch_size
+    scale = config.batch_size / config.lr_scale_batch_size if config.lr_scale_batch_size else 1.0
+    return WarmupPiecewise(
+        config.learning_rate * scale,
+        warmup_steps=round(config.warmup_epochs * steps),
+        boundaries=tuple(round(float(epoch) * steps) for epoch in config.decay_epochs),
+    )
+
+
+def flag_text(name: str) -> str:
+    """A flag's value as a flag file would have it."""
+    value = flags.FLAGS[name].value
+    return ",".join(value) if isinstance(value, list) else "" if value is None else str(value)
+
+
+def run() -> None:
+    """Runs `main`; what a user can cause ends with one line instead of a traceback."""
+    logging.set_verbosity(logging.INFO)
+    try:
+        app.run(main)
+    except (ValueError, FloatingPointError, OSError) as error:
+        if os.environ.get("TRACEBACK"):
+            raise
+        print(f"train.py: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    run()
