@@ -49,6 +49,7 @@ def load(name: str, split: str, data_dir: str | None) -> Records:
         dataset=name,
         split=split,
         size=size,
+        fingerprint=f"{builder.info.full_name}/{chosen}/{size}",
         class_names=class_names,
         entries=functools.partial(_entries, builder, chosen, bool(class_names)),
         read=tf.identity,

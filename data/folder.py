@@ -59,7 +59,15 @@ def load(split: str, data_dir: str) -> Records:
             }
         )
 
-    return Records("folder", split, len(chosen), class_names, entries, tf.io.read_file)
+    return Records(
+        dataset="folder",
+        split=split,
+        size=len(chosen),
+        fingerprint=hashlib.sha256("\n".join(path for path, _ in chosen).encode()).hexdigest(),
+        class_names=class_names,
+        entries=entries,
+        read=tf.io.read_file,
+    )
 
 
 def _images_below(root: epath.Path) -> list[str]:

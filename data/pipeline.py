@@ -124,24 +124,25 @@ def evaluation_batches(
     *,
     batch_size: int,
     draws: int = 0,
-    start_batch: int = 0,
+    start: int = 0,
     shard: Shard = Shard(),
     replicas: int = 1,
     unreadable: UnreadableImages | None = None,
 ) -> tf.data.Dataset:
     """One pass over all records in their order, in batches of one size.
 
-    Arguments and elements are those of `training_batches`. The last batch is filled up; `valid`
+    Arguments and elements are those of `training_batches`; `start` is the number of records left
+    out at the start, without decoding them. The last batch is filled up; `valid`
     is 1 for an image, 0 for what fills up and for unreadable images. The random choices are those
     of seed 0, epoch 0, so that an evaluation repeats.
     """
-    entries = records.entries().skip(start_batch * batch_size).shard(shard.count, shard.index)
+    entries = records.entries().skip(start).shard(shard.count, shard.index)
     entries = entries.map(lambda entry: {**entry, "epoch": tf.constant(0, tf.int64)})
     stream = _views(entries, records, view, tf.constant(0, tf.int64), draws, unreadable)
     nothing = {
         name: tf.zeros(spec.shape, spec.dtype) for name, spec in stream.element_spec.items()
     }
-    remaining = max(records.size - start_batch * batch_size, 0)
+    remaining = max(records.size - start, 0)
     filled_up = -(-remaining // batch_size) * batch_size // shard.count
     stream = stream.concatenate(tf.data.Dataset.from_tensors(nothing).repeat()).take(filled_up)
     return _with_options(

@@ -16,6 +16,8 @@ class Records:
         dataset: the data set's name.
         split: the split's name.
         size: the number of records.
+        fingerprint: differs where the images, their labels or their order differ, as far as can be
+            told without reading the images.
         class_names: a name per class; empty if the images have no labels.
         entries: makes a `tf.data.Dataset` of the split, always in the same order, with cheap
             elements that can be shuffled: `{"image": encoded bytes or a path, "label": int64
@@ -27,6 +29,7 @@ class Records:
     dataset: str
     split: str
     size: int
+    fingerprint: str
     class_names: tuple[str, ...]
     entries: Callable[[], tf.data.Dataset]
     read: Callable[[tf.Tensor], tf.Tensor]

@@ -1,0 +1,72 @@
+"""Anybody's export, as far as probing it goes: images in, representations by layer out."""
+
+import dataclasses
+
+import tensorflow as tf
+from etils import epath
+
+SIGNATURE = "representation"
+
+
+@dataclasses.dataclass(frozen=True)
+class SavedModel:
+    """A loaded SavedModel.
+
+    Attributes:
+        path: where it was loaded from.
+        fingerprint: differs where the weights or the graph differ.
+        represent: the signature from images (float32 in [0, 1], RGB, (N, H, W, 3)) to a dict of
+            the layers' outputs.
+        loaded: what `tf.saved_model.load` gave; a signature does not keep it alive.
+        layers: the names of the layers, sorted.
+        resize_size, crop_size: the pixels that the model wants to be probed with; None where it
+            does not say.
+    """
+
+    path: str
+    fingerprint: str
+    represent: tf.types.experimental.ConcreteFunction
+    loaded: object
+    layers: tuple[str, ...]
+    resize_size: int | None
+    crop_size: int | None
+
+
+def load(path: str) -> SavedModel:
+    """Loads a SavedModel with a `representation` signature; see the class for what is known of it.
+
+    Raises:
+        ValueError: there is no SavedModel at the path, or it lacks the signature.
+    """
+    if not path:
+        raise ValueError("--saved_model is missing: name the directory that train.py exported")
+    if not tf.saved_model.contains_saved_model(path):
+        raise ValueError(f"{path} is no SavedModel: it should hold a saved_model.pb")
+    loaded = tf.saved_model.load(path)
+    signatures = loaded.signatures
+    if SIGNATURE not in signatures:
+        raise ValueError(
+            f"the SavedModel {path} has no signature '{SIGNATURE}' from images to named layers; "
+            f"its signatures are {', '.join(signatures) or 'none'}"
+        )
+    represent = signatures[SIGNATURE]
+    sizes = {name: None for name in ("resize_size", "crop_size")}
+    if "input_size" in signatures:
+        sizes = {name: int(value) for name, value in signatures["input_size"]().items()}
+    return SavedModel(
+        path=path,
+        fingerprint=_fingerprint(path),
+        represent=represent,
+        loaded=loaded,
+        layers=tuple(sorted(represent.structured_outputs)),
+        **sizes,
+    )
+
+
+def _fingerprint(path: str) -> str:
+    try:
+        return tf.saved_model.experimental.read_fingerprint(path).singleprint()
+    except FileNotFoundError:
+        # Written by a TensorFlow before 2.12.
+        index = epath.Path(path) / "variables" / "variables.index"
+        return str(hash(index.read_bytes())) if index.exists() else path
