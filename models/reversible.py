@@ -132,7 +132,7 @@ class ReversibleBlock(keras.layers.Layer):
         self, inputs: tf.Tensor, tensors: list[list[tf.Tensor]], training: bool
     ) -> tuple[tf.Tensor, list[list[Statistics]]]:
         statistics = []
-        x1, x2 = tf.split(inputs, 2, axis=-1)
+        x1, x2 = _halves(inputs)
         for unit, values in zip(self.units, tensors, strict=True):
             residual, of_batch = unit.evaluate(x2, values, training)
             statistics.append(of_batch)
@@ -149,16 +149,15 @@ class ReversibleBlock(keras.layers.Layer):
             outputs, statistics = self._run(inputs, _by_unit(flat), training)
 
             def backward(gradient: tf.Tensor, *_: tf.Tensor) -> list[tf.Tensor]:
-                return self._backward(outputs, gradient, _by_unit(flat), training)
+                return self._backward(inputs, outputs, gradient, _by_unit(flat), training)
 
             return (outputs, *tf.nest.flatten(statistics)), backward
 
         outputs, *flat_statistics = run(inputs, *tf.nest.flatten(tensors))
         values = iter(flat_statistics)
-        count = 2 if training else 0
         statistics = [
             [
-                tuple(next(values) for _ in range(count if norm.trainable else 0))
+                (next(values), next(values)) if training and norm.trainable else ()
                 for norm in unit.norms
             ]
             for unit in self.units
@@ -167,27 +166,35 @@ class ReversibleBlock(keras.layers.Layer):
 
     def _backward(
         self,
+        inputs: tf.Tensor,
         outputs: tf.Tensor,
         gradient: tf.Tensor,
         tensors: list[list[tf.Tensor]],
         training: bool,
     ) -> list[tf.Tensor]:
-        y2, y1 = tf.split(_after(outputs, [gradient]), 2, axis=-1)
-        dy2, dy1 = tf.split(gradient, 2, axis=-1)
+        """The gradients of the inputs and of all tensors, from the last unit to the first."""
+        y2, y1 = _halves(_after(outputs, [gradient]))
+        dy2, dy1 = _halves(gradient)
         gradients = []
-        for unit, values in zip(reversed(self.units), reversed(tensors), strict=True):
+        for i in reversed(range(len(self.units))):
             with tf.GradientTape() as tape:
-                tape.watch([y2, values])
-                residual, _ = unit.evaluate(y2, values, training)
-            x1 = y1 - residual
-            through_residual, *of_values = tape.gradient(residual, [y2, *values], dy1)
+                tape.watch([y2, tensors[i]])
+                residual, _ = self.units[i].evaluate(y2, tensors[i], training)
+            through_residual, *of_tensors = tape.gradient(residual, [y2, *tensors[i]], dy1)
+            gradients = of_tensors + gradients
             dx2 = dy2 + through_residual
-            gradients = of_values + gradients
+            dy2, dy1 = dy1, dx2
             # Nothing of the previous unit may begin before this unit is done. Otherwise the
             # executor runs ahead to the reconstructions and leaves gradients of kernels for
             # later, and with them every activation that they need.
-            y2, y1 = _after(x1, [dx2, *of_values]), _after(y2, [dx2, *of_values])
-            dy2, dy1 = dy1, dx2
+            done = [dx2, *of_tensors]
+            if i > 1:
+                y2, y1 = _after(y1 - residual, done), _after(y2, done)
+            elif i == 1:
+                # The first unit's x2 is a half of the block's input, which is there: channels
+                # that are padded with exact zeros meet a ReLU at its kink, where rounding decides
+                # about the gradient.
+                y2 = _halves(_after(inputs, done))[1]
         return [tf.concat([dy2, dy1], axis=-1), *gradients]
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
@@ -205,6 +212,10 @@ class ReversibleBlock(keras.layers.Layer):
 def _by_unit(flat: tuple[tf.Tensor, ...]) -> list[list[tf.Tensor]]:
     of_one = 9  # gamma, beta and kernel of three steps
     return [list(flat[i : i + of_one]) for i in range(0, len(flat), of_one)]
+
+
+def _halves(x: tf.Tensor) -> list[tf.Tensor]:
+    return tf.split(x, 2, axis=-1)
 
 
 def _after(x: tf.Tensor, others: list[tf.Tensor]) -> tf.Tensor:
