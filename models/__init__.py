@@ -1,25 +1,28 @@
 """The six architectures of the study: from a batch of images to five named outputs."""
 
+import inspect
+import math
+import numbers
+
 import keras
 
-from models import resnet
+from models import resnet, revnet, vgg
 
-_FAMILY = {
+_BUILDERS = {
     "resnet50_v1": resnet.resnet50_v1,
     "resnet50_v2": resnet.resnet50_v2,
     "resnet50_v2_minus": resnet.resnet50_v2_minus,
-    "revnet50": None,
-    "revnet50_minus": None,
-    "vgg19_bn": None,
+    "revnet50": revnet.revnet50,
+    "revnet50_minus": revnet.revnet50_minus,
+    "vgg19_bn": vgg.vgg19_bn,
 }
-NAMES = tuple(_FAMILY)
-_DEFAULTS = {
-    "root_stride": 2,
-    "block_strides": (2, 2, 2),
-    "representation_size": None,
-    "units": (3, 4, 6, 3),
-    "reversible": True,
+# The options that only some of them have.
+_OPTIONS = {
+    "resnet50": ("root_stride", "block_strides", "units"),
+    "revnet50": ("root_stride", "block_strides", "units", "reversible"),
+    "vgg19_bn": ("image_size",),
 }
+NAMES = tuple(_BUILDERS)
 
 
 def build(
@@ -40,7 +43,7 @@ def build(
     Args:
         name: one of `NAMES`.
         widening_factor: k, a positive integer that multiplies every number of channels.
-        image_size: height and width of the images. ResNets and RevNets take any size later;
+        image_size: height and width of the images. ResNets and RevNets take any other size too;
             VGG takes only this one.
         root_stride: stride of the root convolution (ResNet, RevNet); 1 for patches.
         block_strides: strides of blocks 2, 3 and 4 (ResNet, RevNet); (2, 2, 1) for patches.
@@ -57,48 +60,49 @@ def build(
         A functional `keras.Model` from float images (N, H, W, 3), usually in [-1, 1], to a dict
         with the keys `block1`, `block2`, `block3`, `block4` (maps) and `pre_logits` (N, 512·k) or
         (N, representation_size). Kernels are Glorot-uniform; seed them with
-        `keras.utils.set_random_seed`.
+        `keras.utils.set_random_seed`. Layers have the same names in every build.
 
     Raises:
-        ValueError: an unknown name, a number that is not positive, an image too small for the
-            strides, or an option that the architecture does not have.
+        ValueError: an unknown name, a number that is no positive integer, a wrong number of
+            strides or units, an image too small for the strides, or an option that the
+            architecture does not have.
     """
+    options = dict(locals())
+    del options["name"]
     if name not in NAMES:
-        raise ValueError(f"unknown architecture {name!r}, the known ones are {', '.join(NAMES)}")
-    if _FAMILY[name] is None:
-        raise ValueError(f"the architecture {name!r} is not built yet")
-    options = {
-        "root_stride": root_stride,
-        "block_strides": tuple(block_strides),
-        "representation_size": representation_size,
-        "units": tuple(units),
-        "reversible": reversible,
-    }
-    positive = {"widening_factor": [widening_factor], "image_size": [image_size]}
-    positive |= {"root_stride": [root_stride], "block_strides": block_strides, "units": units}
-    positive |= {"representation_size": [1 if representation_size is None else representation_size]}
-    for option, values in positive.items():
-        for value in values:
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{option} must be a positive integer, got {value!r}")
+        raise ValueError(f"unknown architecture {name!r}: must be one of {', '.join(NAMES)}")
+    _check_numbers(options)
+    own = _OPTIONS[name if name in _OPTIONS else name.split("_")[0]]
+    for option in ("root_stride", "block_strides", "units", "reversible"):
+        default = inspect.signature(build).parameters[option].default
+        given = options[option]
+        if option not in own and (tuple(given) if isinstance(given, list) else given) != default:
+            raise ValueError(f"{name} has no {option}: must be left at {default}, got {given}")
+    smallest = 32 if name == "vgg19_bn" else 2 * root_stride * math.prod(block_strides)
+    if image_size < smallest:
+        raise ValueError(
+            f"image_size must be at least {smallest} for the strides of {name}, got {image_size}"
+        )
+    if weight_decay is None:
+        del options["weight_decay"]
+    elif not weight_decay >= 0:
+        raise ValueError(f"weight_decay must be at least 0, got {weight_decay}")
+    shared = "widening_factor", "representation_size", "weight_decay", "synchronized_batch_norm"
+    return _BUILDERS[name](**{key: value for key, value in options.items() if key in shared + own})
+
+
+def _check_numbers(options: dict) -> None:
     for option, length in {"block_strides": 3, "units": 4}.items():
         if len(options[option]) != length:
             raise ValueError(f"{option} must have {length} values, got {options[option]}")
-    unsuited = {"reversible"}
-    for option in sorted(unsuited):
-        if options.pop(option) != _DEFAULTS[option]:
-            raise ValueError(f"{name} has no option {option!r}: leave it at {_DEFAULTS[option]}")
-    total = 2 * root_stride
-    for stride in block_strides:
-        total *= stride
-    if image_size < total:
-        raise ValueError(
-            f"images of {image_size}×{image_size} are too small for the strides of {name}: "
-            f"at least {total}×{total}"
-        )
-    return _FAMILY[name](
-        widening_factor=widening_factor,
-        weight_decay=1e-4 if weight_decay is None else weight_decay,
-        synchronized_batch_norm=synchronized_batch_norm,
-        **options,
-    )
+    for option in ("widening_factor", "image_size", "root_stride", "block_strides", "units"):
+        values = options[option] if option in ("block_strides", "units") else (options[option],)
+        for value in values:
+            _check_positive(option, value)
+    if options["representation_size"] is not None:
+        _check_positive("representation_size", options["representation_size"])
+
+
+def _check_positive(option: str, value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
+        raise ValueError(f"{option} must be a positive integer, got {value!r}")

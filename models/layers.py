@@ -4,12 +4,14 @@ They exist because Keras' own differ in one point each from what the paper's net
 explicit symmetric padding of strided windows, and TensorFlow's fused batch normalisation.
 """
 
+import functools
+
 import keras
 import tensorflow as tf
 
 PACKAGE = "revisiting_self_supervised"
 
-Statistics = tuple[tf.Tensor, tf.Tensor]
+Statistics = tuple[tf.Tensor, ...]
 
 
 def l2(weight_decay: float) -> keras.regularizers.Regularizer:
@@ -62,6 +64,55 @@ class RootPooling(keras.layers.Layer):
         return (n, *halved, channels)
 
 
+def fused_batch_norm(
+    x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float, moving: Statistics = ()
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Normalises (N, C) or (N, H, W, C) by its own statistics, or by the moving ones if given.
+
+    Returns:
+        The normalised x in its own type, and the mean and the unbiased variance, (C,) each.
+    """
+    if x.dtype == tf.float64:  # which the fused operation does not have
+        mean, variance = moving or tf.nn.moments(x, list(range(x.shape.rank - 1)))
+        outputs = tf.nn.batch_normalization(x, mean, variance, beta, gamma, epsilon)
+        return outputs, mean, variance if moving else _unbiased(variance, x)
+    is_map = x.shape.rank == 4
+    outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+        x if is_map else x[:, tf.newaxis, tf.newaxis, :],
+        gamma,
+        beta,
+        *moving,
+        epsilon=epsilon,
+        is_training=not moving,
+    )
+    return outputs if is_map else outputs[:, 0, 0, :], mean, variance
+
+
+def batch_norm_of_replicas(
+    x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """As `fused_batch_norm`, by the statistics of all replicas' batches together.
+
+    It reduces over replicas, which TensorFlow does not compile by XLA except on a TPU.
+    """
+    replicas = tf.distribute.get_replica_context()
+    if replicas is None or replicas.num_replicas_in_sync == 1:
+        return fused_batch_norm(x, gamma, beta, epsilon)
+    average = functools.partial(replicas.all_reduce, tf.distribute.ReduceOp.MEAN)
+    axes = list(range(x.shape.rank - 1))
+    wide = tf.cast(x, gamma.dtype)
+    mean = average(tf.reduce_mean(wide, axes))
+    variance = average(tf.reduce_mean(tf.math.squared_difference(wide, mean), axes))
+    outputs = tf.nn.batch_normalization(wide, mean, variance, beta, gamma, epsilon)
+    unbiased = _unbiased(variance, x, replicas.num_replicas_in_sync)
+    return tf.cast(outputs, x.dtype), mean, unbiased
+
+
+def _unbiased(variance: tf.Tensor, x: tf.Tensor, replicas: int = 1) -> tf.Tensor:
+    size = tf.cast(tf.size(x) // x.shape[-1] * replicas, variance.dtype)
+    return variance * (size / tf.maximum(size - 1, 1))
+
+
 @keras.saving.register_keras_serializable(PACKAGE)
 class BatchNormalization(keras.layers.Layer):
     """Batch normalisation over TensorFlow's fused operation, with Keras' interface.
@@ -110,83 +161,37 @@ class BatchNormalization(keras.layers.Layer):
         self.moving_variance = self.add_weight(channels, "ones", name="moving_variance", **fixed)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        outputs, statistics = self.normalize(inputs, training)
-        if statistics is not None:
-            self.update(statistics)
+        outputs, statistics = self.normalize(inputs, self.gamma.value, self.beta.value, training)
+        self.update(statistics)
         return outputs
 
     def normalize(
-        self, inputs: tf.Tensor, training: bool | None = None
-    ) -> tuple[tf.Tensor, Statistics | None]:
-        """Normalises without moving anything.
-
-        Args:
-            inputs: (N, C) or (N, H, W, C).
-            training: whether to use the batch's statistics.
+        self,
+        inputs: tf.Tensor,
+        gamma: tf.Tensor,
+        beta: tf.Tensor,
+        training: bool | None = None,
+    ) -> tuple[tf.Tensor, Statistics]:
+        """Normalises with the given gamma and beta, (C,), and changes no variable.
 
         Returns:
-            The normalised inputs, and the batch's mean and unbiased variance, (C,) each, for
-            `update`; None instead of them where the moving statistics were used.
+            The normalised inputs, and the statistics to call `update` with: the batch's mean and
+            unbiased variance, (C,) each, or () where the moving statistics were used.
         """
-        if not (training and self.trainable):
-            if self._is_fusable(inputs):
-                return self._fused(inputs, training=False)[0], None
-            moving = self.moving_mean, self.moving_variance
-            return self._scale(self._widen(inputs), *moving, inputs.dtype), None
-        if self._is_fusable(inputs) and not self.synchronized:
-            return self._fused(inputs, training=True)
-        return self._by_moments(inputs)
+        if training and self.trainable:
+            batch_norm = batch_norm_of_replicas if self.synchronized else fused_batch_norm
+            outputs, mean, variance = batch_norm(inputs, gamma, beta, self.epsilon)
+            return outputs, (mean, variance)
+        moving = self.moving_mean.value, self.moving_variance.value
+        outputs, _, _ = fused_batch_norm(inputs, gamma, beta, self.epsilon, moving)
+        return outputs, ()
 
     def update(self, statistics: Statistics) -> None:
         """Moves the moving statistics towards the batch's, as `normalize` returned them."""
-        pairs = zip((self.moving_mean, self.moving_variance), statistics, strict=True)
-        for moving, batch in pairs:
+        for moving, batch in zip(
+            (self.moving_mean, self.moving_variance), statistics, strict=False
+        ):
             moving.assign(moving * self.momentum + batch * (1 - self.momentum))
-
-    def _is_fusable(self, inputs: tf.Tensor) -> bool:
-        return inputs.dtype != tf.float64
-
-    def _fused(self, inputs: tf.Tensor, training: bool) -> tuple[tf.Tensor, Statistics]:
-        is_map = inputs.shape.rank == 4
-        moving = {"mean": self.moving_mean.value, "variance": self.moving_variance.value}
-        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-            inputs if is_map else inputs[:, tf.newaxis, tf.newaxis, :],
-            self.gamma.value,
-            self.beta.value,
-            **({} if training else moving),
-            epsilon=self.epsilon,
-            is_training=training,
-        )
-        return outputs if is_map else outputs[:, 0, 0, :], (mean, variance)
-
-    def _by_moments(self, inputs: tf.Tensor) -> tuple[tf.Tensor, Statistics]:
-        wide = self._widen(inputs)
-        axes = list(range(inputs.shape.rank - 1))
-        mean = self._over_replicas(tf.reduce_mean(wide, axes))
-        deviations = tf.math.squared_difference(wide, mean)
-        variance = self._over_replicas(tf.reduce_mean(deviations, axes))
-        size = tf.cast(tf.size(inputs) // inputs.shape[-1], wide.dtype) * self._replicas()
-        statistics = mean, variance * (size / tf.maximum(size - 1, 1))
-        return self._scale(wide, mean, variance, inputs.dtype), statistics
-
-    def _scale(
-        self, wide: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor, dtype: tf.DType
-    ) -> tf.Tensor:
-        parameters = self.beta.value, self.gamma.value, self.epsilon
-        return tf.cast(tf.nn.batch_normalization(wide, mean, variance, *parameters), dtype)
-
-    def _widen(self, inputs: tf.Tensor) -> tf.Tensor:
-        return tf.cast(inputs, self.variable_dtype)
-
-    def _replicas(self) -> int:
-        context = tf.distribute.get_replica_context()
-        return context.num_replicas_in_sync if self.synchronized and context else 1
-
-    def _over_replicas(self, statistic: tf.Tensor) -> tf.Tensor:
-        if self._replicas() == 1:
-            return statistic
-        context = tf.distribute.get_replica_context()
-        return context.all_reduce(tf.distribute.ReduceOp.MEAN, statistic)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape
