@@ -1,0 +1,219 @@
+"""The linear probe's cross-entropy, its gradient and its accuracy, each in one pass over features.
+
+Everything here walks over `RowBlocks`: the features are never copied and may lie in a file that
+is larger than the memory. Arithmetic is float32, sums of losses are float64.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import tensorflow as tf
+
+from evaluate.blocks import Block, RowBlocks, matmul, transposed_matmul
+
+
+def check_features(features: np.ndarray) -> None:
+    """Accepts (N, D) arrays of float16 or float32 with N, D >= 1; raises ValueError otherwise."""
+    if features.ndim != 2:
+        raise ValueError(
+            f"Features must have the shape (examples, features), these have {features.shape}."
+        )
+    if features.size == 0:
+        raise ValueError(f"There are no features: their shape is {features.shape}.")
+    if features.dtype not in (np.float16, np.float32):
+        raise ValueError(f"Features must be float16 or float32, these are {features.dtype}.")
+
+
+def check_labels(labels: np.ndarray, num_examples: int, num_classes: int) -> np.ndarray:
+    """`labels` as int32, (N,); ValueError if they are not N integers in [0, num_classes)."""
+    labels = np.asarray(labels)
+    if labels.shape != (num_examples,):
+        raise ValueError(
+            f"{num_examples} examples need {num_examples} labels, these have {labels.shape}."
+        )
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"Labels must be integers, these are {labels.dtype}.")
+    if labels.min() < 0 or labels.max() >= num_classes:
+        raise ValueError(
+            f"Labels of {num_classes} classes must be in 0 … {num_classes - 1}, "
+            f"these reach from {labels.min()} to {labels.max()}."
+        )
+    return labels.astype(np.int32)
+
+
+def feature_means(features: np.ndarray) -> np.ndarray:
+    """The mean of every feature of (N, D) features: (D,) float64.
+
+    Raises:
+        ValueError: a feature is NaN or infinite; the message counts them.
+    """
+    check_features(features)
+    blocks = RowBlocks(features)
+    total = np.zeros(features.shape[1])
+    for start, stop in blocks.ranges():
+        total += _block_sums(blocks.read(start, stop)).numpy()
+    if not np.isfinite(total).all():
+        bad = sum(
+            np.count_nonzero(~np.isfinite(features[start:stop])) for start, stop in blocks.ranges()
+        )
+        columns = np.flatnonzero(~np.isfinite(total))
+        raise ValueError(
+            f"{bad} of {features.size} feature values are NaN or infinite or too large to add up; "
+            f"they are in {len(columns)} of {features.shape[1]} features, first in number "
+            f"{columns[0]} (from 0)."
+        )
+    return total / len(features)
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Keeps GPUs from rounding the factors of products to TF32's 10 bits.
+
+    L-BFGS compares losses that differ in the ninth digit.
+    """
+    allowed = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(allowed)
+
+
+class CrossEntropy:
+    """Mean cross-entropy over fixed examples as a function of weights and bias, with gradient.
+
+    Every call is one pass over the features. With a strategy of R > 1 replicas each of them takes
+    every R-th block and their sums are added.
+    """
+
+    def __init__(
+        self, features: np.ndarray, labels: np.ndarray, strategy: tf.distribute.Strategy | None
+    ) -> None:
+        """Takes checked (N, D) features and (N,) int32 labels."""
+        self._num_examples = len(features)
+        self._labels = labels
+        self._strategy = strategy
+        self._replicas = strategy.num_replicas_in_sync if strategy else 1
+        # A reader for each replica: the block of a reader is valid until its next call.
+        self._readers = [RowBlocks(features) for _ in range(self._replicas)]
+        self._ranges = list(self._readers[0].ranges(num_parts=self._replicas))
+        if self._replicas > 1:
+            self._on_replicas = tf.function(self._sum_over_replicas, reduce_retracing=True)
+
+    def __call__(
+        self, weights: np.ndarray, bias: np.ndarray, used: np.ndarray | None = None
+    ) -> tuple[float, np.ndarray]:
+        """The mean loss and its gradient.
+
+        Args:
+            weights: (C, D), float32.
+            bias: (C,), float32.
+            used: (N,), float32, 1 for the examples that count and 0 for all others. None: all.
+
+        Returns:
+            The loss and its gradient, float64, (C·D + C,): by the weights, then by the bias.
+        """
+        parameters = tf.constant(weights), tf.constant(bias)
+        loss, gradient = 0.0, np.zeros(weights.size + bias.size)
+        by_weights = gradient[: weights.size].reshape(weights.shape)
+        by_bias = gradient[weights.size :]
+        for first in range(0, len(self._ranges), self._replicas):
+            if self._replicas == 1:
+                sums = _block_cross_entropy(self._inputs(first, 0, used), *parameters)
+            else:
+                inputs = self._strategy.experimental_distribute_values_from_function(
+                    lambda context, first=first: self._inputs(
+                        first, context.replica_id_in_sync_group, used
+                    )
+                )
+                sums = self._on_replicas(inputs, *parameters)
+            # Fetching the sums also ends the use of the blocks.
+            loss += sums[0].numpy()
+            by_weights += sums[1].numpy()
+            by_bias += sums[2].numpy()
+        count = self._num_examples if used is None else np.count_nonzero(used)
+        gradient /= count
+        return loss / count, gradient
+
+    def _inputs(
+        self, first: int, replica: int, used: np.ndarray | None
+    ) -> tuple[Block, tf.Tensor, tf.Tensor]:
+        """Block number first + replica with its labels and uses; no rows after the last block."""
+        start, stop = 0, 0
+        if first + replica < len(self._ranges):
+            start, stop = self._ranges[first + replica]
+        weight = np.ones(stop - start, np.float32) if used is None else used[start:stop]
+        block = self._readers[replica].read(start, stop)
+        return block, tf.constant(self._labels[start:stop]), tf.constant(weight)
+
+    def _sum_over_replicas(self, inputs, weights: tf.Tensor, bias: tf.Tensor) -> list[tf.Tensor]:
+        sums = self._strategy.run(_block_cross_entropy, args=(inputs, weights, bias))
+        return [self._strategy.reduce("SUM", each, axis=None) for each in sums]
+
+
+def classify(
+    features: np.ndarray,
+    labels: np.ndarray,
+    weights: np.ndarray,
+    bias: np.ndarray,
+    used: np.ndarray | None = None,
+) -> tuple[float, float, float]:
+    """Top-1 and top-5 accuracy in [0, 1] and mean cross-entropy of a linear classifier.
+
+    With five classes or fewer the top-5 accuracy is 1. Equal largest logits count for the class
+    that comes first.
+
+    Args:
+        features: (N, D), float16 or float32, checked.
+        labels: (N,), int32, checked.
+        weights: (C, D), float32.
+        bias: (C,), float32.
+        used: as in `CrossEntropy`.
+    """
+    blocks = RowBlocks(features)
+    parameters = tf.constant(weights), tf.constant(bias)
+    sums = np.zeros(3)
+    with full_float32():
+        for start, stop in blocks.ranges():
+            weight = np.ones(stop - start, np.float32) if used is None else used[start:stop]
+            inputs = blocks.read(start, stop), tf.constant(labels[start:stop]), tf.constant(weight)
+            sums += _block_scores(inputs, *parameters).numpy()
+    top1, top5, loss = sums / (len(features) if used is None else np.count_nonzero(used))
+    return float(top1), float(top5), float(loss)
+
+
+@tf.function(reduce_retracing=True)
+def _block_sums(block: Block) -> tf.Tensor:
+    ones = tf.ones((1, tf.shape(block.lent)[0]))
+    return transposed_matmul(block, ones)[0]
+
+
+@tf.function(reduce_retracing=True)
+def _block_cross_entropy(
+    inputs: tuple[Block, tf.Tensor, tf.Tensor], weights: tf.Tensor, bias: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    block, labels, used = inputs
+    losses, by_logits = tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(
+        features=matmul(block, weights) + bias, labels=labels
+    )
+    # Transposing these few numbers first spares the product a transposition of the features.
+    by_logits = tf.transpose(by_logits) * used
+    return (
+        tf.reduce_sum(tf.cast(losses * used, tf.float64)),
+        transposed_matmul(block, by_logits),
+        tf.reduce_sum(by_logits, axis=1),
+    )
+
+
+@tf.function(reduce_retracing=True)
+def _block_scores(
+    inputs: tuple[Block, tf.Tensor, tf.Tensor], weights: tf.Tensor, bias: tf.Tensor
+) -> tf.Tensor:
+    block, labels, used = inputs
+    logits = matmul(block, weights) + bias
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    top1 = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)
+    top5 = tf.math.in_top_k(labels, logits, k=5)
+    scores = [tf.cast(each, tf.float64) for each in (top1, top5, losses)]
+    return tf.reduce_sum(tf.stack(scores) * tf.cast(used, tf.float64), axis=1)
