@@ -8,11 +8,9 @@ ends with runs/rotation/saved_model. Run again, the same command goes on where i
 import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
 
 import dataclasses
-import os
-import sys
 
 import keras
-from absl import app, flags, logging
+from absl import flags
 
 import data
 import models
@@ -116,11 +114,7 @@ def main(argv: list[str]) -> None:
 
     # ---------------------------------------------------------------- data and devices
     strategy = strategies.build(config.strategy)
-    if config.batch_size % strategy.num_replicas_in_sync:
-        raise ValueError(
-            f"--batch_size={config.batch_size} does not divide into "
-            f"{strategy.num_replicas_in_sync} devices"
-        )
+    strategies.check_batch_size(strategy, config.batch_size)
     training = validation = None
     if config.epochs:
         training = data.load(config.dataset, config.train_split, config.data_dir)
@@ -136,12 +130,10 @@ def main(argv: list[str]) -> None:
 
     # ---------------------------------------------------------------- run directory
     # Last of the checks, so that a run that cannot start leaves nothing behind.
-    workdir = run_directory.claim(
-        config.workdir, {name: flag_text(name) for name in names}, MAY_DIFFER
-    )
+    workdir = run_directory.claim(config.workdir, run_directory.flag_texts(names), MAY_DIFFER)
     saved_model = workdir / "saved_model"
     if saved_model.exists():
-        logging.info("%s is already there: this run is finished.", saved_model)
+        print(f"{saved_model} is already there: this run is finished")
         return
 
     # ---------------------------------------------------------------- training
@@ -174,23 +166,5 @@ def learning_rate(config: Config, images: int) -> WarmupPiecewise:
     )
 
 
-def flag_text(name: str) -> str:
-    """A flag's value as a flag file would have it."""
-    value = flags.FLAGS[name].value
-    return ",".join(value) if isinstance(value, list) else "" if value is None else str(value)
-
-
-def run() -> None:
-    """Runs `main`; what a user can cause ends with one line instead of a traceback."""
-    logging.set_verbosity(logging.INFO)
-    try:
-        app.run(main)
-    except (ValueError, FloatingPointError, OSError) as error:
-        if os.environ.get("TRACEBACK"):
-            raise
-        print(f"train.py: {error}", file=sys.stderr)
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    run()
+    run_directory.run("train.py", main)

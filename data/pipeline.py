@@ -139,9 +139,7 @@ def evaluation_batches(
     entries = records.entries().skip(start).shard(shard.count, shard.index)
     entries = entries.map(lambda entry: {**entry, "epoch": tf.constant(0, tf.int64)})
     stream = _views(entries, records, view, tf.constant(0, tf.int64), draws, unreadable)
-    nothing = {
-        name: tf.zeros(spec.shape, spec.dtype) for name, spec in stream.element_spec.items()
-    }
+    nothing = {name: tf.zeros(spec.shape, spec.dtype) for name, spec in stream.element_spec.items()}
     remaining = max(records.size - start, 0)
     filled_up = -(-remaining // batch_size) * batch_size // shard.count
     stream = stream.concatenate(tf.data.Dataset.from_tensors(nothing).repeat()).take(filled_up)

@@ -184,7 +184,7 @@ class Files:
         self.directory = directory
         self.description = description
         self.header_path = directory / "header.json"
-        self.dtypes = {layer: description["dtype"] for layer in description["layers"]}
+        self.dtypes = dict.fromkeys(description["layers"], description["dtype"])
         self.dtypes["labels"] = "int64"
         self.records = self.rows = 0
         self.features: dict[str, int] = {}
@@ -217,7 +217,7 @@ class Files:
         self.directory.mkdir(parents=True, exist_ok=True)
         for name, dtype in self.dtypes.items():
             path = self.path(name)
-            file = open(path, "r+b" if path.exists() else "w+b")  # noqa: SIM115
+            file = open(path, "r+b" if path.exists() else "w+b")
             # What lies behind the header's count was written by a run that was killed.
             length = self.rows * self.features.get(name, 1) * np.dtype(dtype).itemsize
             file.truncate(length)

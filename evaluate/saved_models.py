@@ -50,7 +50,7 @@ def load(path: str) -> SavedModel:
             f"its signatures are {', '.join(signatures) or 'none'}"
         )
     represent = signatures[SIGNATURE]
-    sizes = {name: None for name in ("resize_size", "crop_size")}
+    sizes = dict.fromkeys(("resize_size", "crop_size"))
     if "input_size" in signatures:
         sizes = {name: int(value) for name, value in signatures["input_size"]().items()}
     return SavedModel(

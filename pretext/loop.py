@@ -87,7 +87,7 @@ class Loop:
         )
         if self.manager.latest_checkpoint:
             self.checkpoint.restore(self.manager.latest_checkpoint).assert_consumed()
-            logging.info("Continuing at step %d of %d.", self.step, self.total_steps)
+            tqdm.write(f"Continuing at step {self.step} of {self.total_steps}.")
         held_out = [f"val_{name}" for name in trainer.task.metric_names]
         self.metrics_file = MetricsFile(
             workdir / "metrics.csv",

@@ -132,11 +132,7 @@ def cut_regular(images: tf.Tensor, *, patches_per_side: int, patch_size: int) ->
         cell = _cell(size, patch_size, patches_per_side)
         starts.append([i * cell + (cell - patch_size) // 2 for i in range(patches_per_side)])
     return tf.stack(
-        [
-            images[:, y : y + patch_size, x : x + patch_size]
-            for y in starts[0]
-            for x in starts[1]
-        ],
+        [images[:, y : y + patch_size, x : x + patch_size] for y in starts[0] for x in starts[1]],
         axis=1,
     )
 

@@ -1,16 +1,20 @@
 """What a run leaves in its directory, and how a second start finds its way in it.
 
-    WORKDIR/flags.cfg      the run's flags; `train.py --flagfile=WORKDIR/flags.cfg` repeats it
-    WORKDIR/metrics.csv    a row for every logged step
-    WORKDIR/checkpoints/   weights, optimiser and step
-    WORKDIR/tensorboard/   the same metrics for TensorBoard
-    WORKDIR/saved_model/   the export; there once the run is finished, and whole
+WORKDIR/flags.cfg      the run's flags; `train.py --flagfile=WORKDIR/flags.cfg` repeats it
+WORKDIR/metrics.csv    a row for every logged step
+WORKDIR/checkpoints/   weights, optimiser and step
+WORKDIR/tensorboard/   the same metrics for TensorBoard
+WORKDIR/saved_model/   the export; there once the run is finished, and whole
 """
 
 import csv
 import io
+import os
+import sys
+from collections.abc import Callable
 
 import tensorflow as tf
+from absl import app, flags, logging
 from etils import epath
 
 
@@ -33,8 +37,10 @@ def claim(workdir: str, flags: dict[str, str], may_differ: tuple[str, ...] = ())
     root = epath.Path(workdir)
     file = root / "flags.cfg"
     if file.exists():
-        lines = [line[2:].split("=", 1) for line in file.read_text().splitlines() if line[:2] == "--"]
-        before = {name: value for name, value in lines}
+        lines = [
+            line[2:].split("=", 1) for line in file.read_text().splitlines() if line[:2] == "--"
+        ]
+        before = dict(lines)
         names = sorted(set(before) | set(flags))
         differ = [
             f"--{name} (there {before.get(name, 'unset')}, now {flags.get(name, 'unset')})"
@@ -49,6 +55,30 @@ def claim(workdir: str, flags: dict[str, str], may_differ: tuple[str, ...] = ())
     root.mkdir(parents=True, exist_ok=True)
     write_whole(file, "".join(f"--{name}={value}\n" for name, value in sorted(flags.items())))
     return root
+
+
+def flag_texts(names: list[str]) -> dict[str, str]:
+    """The values of absl flags as a flag file would have them."""
+
+    def text(value: object) -> str:
+        return ",".join(value) if isinstance(value, list) else "" if value is None else str(value)
+
+    return {name: text(flags.FLAGS[name].value) for name in names}
+
+
+def run(program: str, main: Callable[[list[str]], None]) -> None:
+    """Runs a program's `main`; what a user can cause ends with one line and status 1.
+
+    The environment variable TRACEBACK shows where it came from instead.
+    """
+    logging.set_verbosity(logging.WARNING)
+    try:
+        app.run(main)
+    except (ValueError, FloatingPointError, OSError) as error:
+        if os.environ.get("TRACEBACK"):
+            raise
+        print(f"{program}: {error}", file=sys.stderr)
+        sys.exit(1)
 
 
 def write_whole(path: epath.Path, text: str) -> None:

@@ -26,3 +26,10 @@ def build(name: str) -> tf.distribute.Strategy:
     if name == "mirrored" or (name == "auto" and len(gpus) > 1):
         return tf.distribute.MirroredStrategy(gpus or devices)
     return tf.distribute.OneDeviceStrategy(devices[0])
+
+
+def check_batch_size(strategy: tf.distribute.Strategy, batch_size: int) -> None:
+    """Raises a ValueError unless the batch divides into the strategy's replicas."""
+    replicas = strategy.num_replicas_in_sync
+    if batch_size < 1 or batch_size % replicas:
+        raise ValueError(f"--batch_size={batch_size} does not divide into {replicas} devices")

@@ -1,4 +1,4 @@
-"""One TensorFlow set-up for all tests: quiet, on the CPU, four logical devices for the strategies."""
+"""One TensorFlow set-up for all tests: quiet, on the CPU, four logical devices."""
 
 import os
 

@@ -1,0 +1,38 @@
+"""The progress of a fit, one line on the terminal."""
+
+import time
+from types import TracebackType
+
+from tqdm import tqdm
+
+
+class FitProgress:
+    """A bar without an end that shows updates and the objective; to be called by a fit.
+
+    Args:
+        name: what is fitted.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.started = time.perf_counter()
+        self.bar = tqdm(desc=name, unit=" updates", mininterval=1.0, leave=False)
+
+    def __call__(self, update: int, objective: float) -> None:
+        del update
+        self.bar.set_postfix(loss=f"{objective:.4f}", refresh=False)
+        self.bar.update()
+
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self.started
+
+    def __enter__(self) -> "FitProgress":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.bar.close()
