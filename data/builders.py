@@ -43,7 +43,7 @@ def load(name: str, split: str, data_dir: str | None) -> Records:
         ) from error
     if not size:
         raise ValueError(f"split {split} of {name} is empty")
-    label = features.get("label", None)
+    label = features["label"] if "label" in features else None  # noqa: SIM401 (no get)
     class_names = tuple(label.names) if isinstance(label, tfds.features.ClassLabel) else ()
     return Records(
         dataset=name,

@@ -25,7 +25,17 @@ ORDERS = (
 FAST_ORDERS = (("brightness", "saturation"), *(("saturation", "brightness"),) * 3)
 
 # The shortest sequences that contain all the orders: an image takes the steps of its own order.
-STEPS = ("hue", "saturation", "brightness", "contrast", "saturation", "hue", "brightness", "contrast", "saturation")
+STEPS = (
+    "hue",
+    "saturation",
+    "brightness",
+    "contrast",
+    "saturation",
+    "hue",
+    "brightness",
+    "contrast",
+    "saturation",
+)
 FAST_STEPS = ("brightness", "saturation", "brightness")
 
 DRAWS = 5  # of `distort`, per image: brightness, saturation, hue, contrast, order
