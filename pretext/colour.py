@@ -26,15 +26,8 @@ FAST_ORDERS = (("brightness", "saturation"), *(("saturation", "brightness"),) * 
 
 # The shortest sequences that contain all the orders: an image takes the steps of its own order.
 STEPS = (
-    "hue",
-    "saturation",
-    "brightness",
-    "contrast",
-    "saturation",
-    "hue",
-    "brightness",
-    "contrast",
-    "saturation",
+    *("hue", "saturation", "brightness", "contrast", "saturation"),
+    *("hue", "brightness", "contrast", "saturation"),
 )
 FAST_STEPS = ("brightness", "saturation", "brightness")
 
@@ -145,7 +138,9 @@ def standardise(images: tf.Tensor) -> tf.Tensor:
     """Brings every image or patch (…, H, W, 3) to zero mean and unit deviation, in float32.
 
     As `tf.image.per_image_standardization`: the deviation counts as at least 1/√(H·W·3), so that a
-    constant image becomes 0.
+    constant image becomes 0. This is the only place where the range of the values matters: in
+    0 … 255, as in the released code, even the faintest texture of a patch is brought to full
+    contrast, in 0 … 1 what deviates by less than two grey levels stays faint.
     """
     images = tf.cast(images, tf.float32)
     centred = images - tf.reduce_mean(images, axis=(-3, -2, -1), keepdims=True)

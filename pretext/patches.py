@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from pretext.colour import grey, standardise
 
+DRAWS = 3  # of `random_patches`, per patch: vertical offset, horizontal offset, grey
+
 
 def check(crop_size: int, patch_size: int, patches_per_side: int) -> None:
     """Raises a ValueError unless random patches can be cut from crops of that size.
@@ -28,8 +30,7 @@ def check(crop_size: int, patch_size: int, patches_per_side: int) -> None:
 
 def random_patches(
     images: tf.Tensor,
-    offsets: tf.Tensor,
-    grey_draws: tf.Tensor,
+    draws: tf.Tensor,
     *,
     patches_per_side: int = 3,
     patch_size: int = 64,
@@ -38,9 +39,9 @@ def random_patches(
     """The patches that a network is trained on: cut at random, some grey, each standardised.
 
     Args:
-        images: (N, S, S, 3) crops, uint8 or float.
-        offsets: (N, K, 2) uniform draws from [0, 1), see `cut`.
-        grey_draws: (N, K) uniform draws from [0, 1), see `grey`.
+        images: (N, S, S, 3) crops with values 0 … 255, uint8 or float.
+        draws: (N, K · DRAWS) uniform draws from [0, 1): two offsets (see `cut`) and one for
+            turning grey, for each patch.
         patches_per_side: of the grid; K is its square.
         patch_size: pixels a side.
         grey_probability: of a patch to turn grey.
@@ -51,8 +52,10 @@ def random_patches(
     Raises:
         ValueError: if the patches do not fit.
     """
-    patches = cut(images, offsets, patches_per_side=patches_per_side, patch_size=patch_size)
-    return standardise(grey(patches, grey_draws, grey_probability))
+    draws = tf.reshape(draws, (-1, patches_per_side**2, DRAWS))
+    grid = {"patches_per_side": patches_per_side, "patch_size": patch_size}
+    patches = cut(images, draws[..., :2], **grid)
+    return standardise(grey(patches, draws[..., 2], grey_probability))
 
 
 def regular_patches(
@@ -60,8 +63,8 @@ def regular_patches(
 ) -> tf.Tensor:
     """The patches that represent an image (section 3.3): centred in their cells, in colour.
 
-    Takes (N, H, W, 3) and returns (N, K, patch_size, patch_size, 3) float32, each standardised;
-    raises a ValueError if the patches do not fit.
+    Takes (N, H, W, 3) with values 0 … 255 and returns (N, K, patch_size, patch_size, 3) float32,
+    each patch standardised; raises a ValueError if the patches do not fit.
     """
     return standardise(
         cut_regular(images, patches_per_side=patches_per_side, patch_size=patch_size)

@@ -75,7 +75,7 @@ def test_inception_crops_cover_the_areas_they_should():
         areas.append(np.ptp(pixels[..., 0]) * np.ptp(pixels[..., 1]) / 200**2)
     assert min(areas) < 0.12
     assert max(areas) > 0.8
-    assert 0.4 < np.mean(areas) < 0.6
+    assert 0.3 < np.mean(areas) < 0.6  # Large ones of the wrong aspect do not fit and are redrawn.
 
 
 def test_same_seed_same_view():
