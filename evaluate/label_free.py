@@ -1,0 +1,96 @@
+"""Two scores of a representation that need no labels.
+
+The paper leaves open how to choose a model without labels (it finds that the pretext task's own
+accuracy does not tell). These two are cheap and are reported beside the probes' accuracies:
+
+- the effective rank of O. Roy and M. Vetterli, *The effective rank: a measure of effective
+  dimensionality*, EUSIPCO 2007: exp(-Σ p log p) with p the singular values of the representations'
+  matrix divided by their sum. It is n for n equally strong directions. Here the matrix is centred
+  first, so that a common offset of all examples is no direction;
+- the share of the variance that lies in the first ten principal directions.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from evaluate.blocks import Block, RowBlocks, rows
+from evaluate.objective import feature_means
+
+DIRECTIONS = 10
+# Eigenvalues of larger matrices take minutes.
+MAX_SIZE = 2048
+BLOCK_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class LabelFreeScores:
+    """Effective rank, from 0 to min(N - 1, D), and the first ten directions' share, in [0, 1]."""
+
+    effective_rank: float
+    first_ten_variance: float
+
+
+def label_free_scores(features: np.ndarray, seed: int = 0) -> LabelFreeScores:
+    """The scores of (N, D) features, float16 or float32, in memory or a memory map.
+
+    Up to 2048 features, all examples count. With more, 2048 examples drawn by the seed stand for
+    all of them, or all where there are fewer; the effective rank is then below 2048 whatever it is
+    for all examples, so compare it only with ranks from as many. Sums and eigenvalues are float64:
+    the many weak directions together matter for the rank. Features without any variance have the
+    effective rank 0, and the first ten directions hold all (1) of it.
+
+    Raises:
+        ValueError: features that are empty, not finite, or not float16 or float32.
+    """
+    means = feature_means(features)
+    if features.shape[1] <= MAX_SIZE:
+        products = _products_of_features(features, means)
+    else:
+        products = _products_of_examples(features, seed)
+    # The singular values' squares: the same for both products but for zeros.
+    squares = np.linalg.eigvalsh(products)[::-1]
+    # What rounding makes of zero.
+    floor = squares[0] * len(squares) * np.finfo(np.float64).eps
+    squares = squares[squares > floor]
+    if not len(squares) or squares[0] <= _rounding(means, features):
+        return LabelFreeScores(effective_rank=0.0, first_ten_variance=1.0)
+    singular = np.sqrt(squares)
+    shares = singular / singular.sum()
+    return LabelFreeScores(
+        effective_rank=float(np.exp(-(shares * np.log(shares)).sum())),
+        first_ten_variance=float(squares[:DIRECTIONS].sum() / squares.sum()),
+    )
+
+
+def _rounding(means: np.ndarray, features: np.ndarray) -> float:
+    """The squares that remain where features differ by no more than float32's rounding."""
+    return float(np.square(np.finfo(np.float32).eps * means).sum() * len(features))
+
+
+def _products_of_features(features: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """XᵀX (D, D) of the centred features, float64."""
+    blocks = RowBlocks(features)
+    products, sums = np.zeros((features.shape[1],) * 2), np.zeros(features.shape[1])
+    for start, stop in blocks.ranges(block_bytes=BLOCK_BYTES):
+        block = _block_products(blocks.read(start, stop), tf.constant(means))
+        products += block[0].numpy()
+        sums += block[1].numpy()
+    # The means come from float32 sums; this takes out what they missed.
+    return products - np.outer(sums, sums) / len(features)
+
+
+def _products_of_examples(features: np.ndarray, seed: int) -> np.ndarray:
+    """XXᵀ of at most 2048 examples, centred by their own mean, float64."""
+    count = min(len(features), MAX_SIZE)
+    drawn = np.random.default_rng(seed).choice(len(features), count, replace=False)
+    examples = tf.constant(features[np.sort(drawn)], tf.float64)
+    examples -= tf.reduce_mean(examples, axis=0)
+    return tf.matmul(examples, examples, transpose_b=True).numpy()
+
+
+@tf.function(reduce_retracing=True)
+def _block_products(block: Block, means: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    centred = tf.cast(rows(block), tf.float64) - means
+    return tf.matmul(centred, centred, transpose_a=True), tf.reduce_sum(centred, axis=0)

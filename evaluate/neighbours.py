@@ -1,0 +1,129 @@
+"""The k-nearest-neighbours probe: a check of a representation that trains nothing.
+
+Every example gets the class that most of its k = 20 nearest training examples have, nearest by
+the cosine of their features. Not part of the paper.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from evaluate.blocks import Block, RowBlocks, rows
+from evaluate.objective import check_labels, feature_means, full_float32
+
+NEIGHBOURS = 20
+# Of float32 features: the similarities of two blocks then take less memory than the blocks.
+BLOCK_BYTES = 16 * 2**20
+
+
+def evaluate(
+    train_features: np.ndarray,
+    train_labels: np.ndarray,
+    features: np.ndarray,
+    labels: np.ndarray,
+    *,
+    num_classes: int,
+    k: int = NEIGHBOURS,
+) -> tuple[float, float]:
+    """Top-1 and top-5 accuracy in [0, 1].
+
+    Classes are ranked by the plain number of votes; equal numbers by the sum of the voters'
+    cosines, then the class that comes first. A class without votes is never right. With five
+    classes or fewer the top-5 accuracy is 1. The training features are read once, in blocks; the
+    others once for each of these.
+
+    Args:
+        train_features: (N, D), float16 or float32, in memory or a memory map.
+        train_labels: (N,), integers in [0, num_classes).
+        features: (M, D), float16 or float32.
+        labels: (M,), integers in [0, num_classes).
+        num_classes: number of classes.
+        k: number of neighbours, at least 1; all training examples where there are fewer.
+
+    Raises:
+        ValueError: features that are not finite, empty or of different D; labels that do not fit.
+    """
+    for each in (train_features, features):
+        feature_means(each)  # Raises if they are not finite.
+    if train_features.shape[1] != features.shape[1]:
+        raise ValueError(
+            f"Training examples have {train_features.shape[1]} features, "
+            f"the others {features.shape[1]}: they must be of the same layer."
+        )
+    if k < 1:
+        raise ValueError(f"There must be at least 1 neighbour, not {k}.")
+    train_labels = check_labels(train_labels, len(train_features), num_classes)
+    labels = check_labels(labels, len(features), num_classes)
+    neighbours = _nearest(train_features, features, min(k, len(train_features)))
+
+    top1 = top5 = 0
+    for start, stop in RowBlocks(features).ranges(block_bytes=BLOCK_BYTES):
+        cosines, indices = (each[start:stop] for each in neighbours)
+        ranks = _ranks(cosines, train_labels[indices], labels[start:stop], num_classes)
+        top1 += int(np.count_nonzero(ranks < 1))
+        top5 += int(np.count_nonzero(ranks < 5))
+    return top1 / len(labels), top5 / len(labels) if num_classes > 5 else 1.0
+
+
+def _nearest(
+    train_features: np.ndarray, features: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines and indices of the k nearest training examples: two arrays (M, k)."""
+    train_blocks, blocks = RowBlocks(train_features), RowBlocks(features)
+    cosines = np.full((len(features), k), -np.inf, np.float32)
+    indices = np.zeros((len(features), k), np.int32)
+    with full_float32():
+        for train_start, train_stop in train_blocks.ranges(block_bytes=BLOCK_BYTES):
+            train_directions = _directions(train_blocks.read(train_start, train_stop))
+            for start, stop in blocks.ranges(block_bytes=BLOCK_BYTES):
+                nearest = _merge_nearest(
+                    _directions(blocks.read(start, stop)),
+                    train_directions,
+                    tf.constant(train_start),
+                    tf.constant(cosines[start:stop]),
+                    tf.constant(indices[start:stop]),
+                )
+                cosines[start:stop], indices[start:stop] = (each.numpy() for each in nearest)
+    return cosines, indices
+
+
+def _ranks(
+    cosines: np.ndarray, neighbours: np.ndarray, labels: np.ndarray, num_classes: int
+) -> np.ndarray:
+    """The place of the right class among all, from 0, by neighbours (M, k): (M,).
+
+    It is num_classes for a class that has no vote.
+    """
+    examples = np.arange(len(labels))
+    votes = np.zeros((len(labels), num_classes))
+    np.add.at(votes, (examples[:, None], neighbours), 1)
+    # Cosines moved to less than 1 / k each: together they cannot outweigh a vote.
+    k = neighbours.shape[1]
+    scores = votes.copy()
+    np.add.at(scores, (examples[:, None], neighbours), (cosines + 1) / (2 * k + 1))
+    right = scores[examples, labels][:, None]
+    earlier = np.arange(num_classes) < labels[:, None]
+    ranks = np.count_nonzero((scores > right) | ((scores == right) & earlier), axis=1)
+    return np.where(votes[examples, labels] > 0, ranks, num_classes)
+
+
+@tf.function(reduce_retracing=True)
+def _directions(block: Block) -> tf.Tensor:
+    return tf.math.l2_normalize(rows(block), axis=1)
+
+
+@tf.function(reduce_retracing=True)
+def _merge_nearest(
+    directions: tf.Tensor,
+    train_directions: tf.Tensor,
+    train_start: tf.Tensor,
+    cosines: tf.Tensor,
+    indices: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The k nearest among those found so far, `cosines` and `indices` (M, k), and a new block."""
+    k = tf.shape(cosines)[1]
+    products = tf.matmul(directions, train_directions, transpose_b=True)
+    new_cosines, new_indices = tf.math.top_k(products, tf.minimum(k, tf.shape(products)[1]))
+    all_cosines = tf.concat([cosines, new_cosines], axis=1)
+    all_indices = tf.concat([indices, new_indices + train_start], axis=1)
+    best, places = tf.math.top_k(all_cosines, k)
+    return best, tf.gather(all_indices, places, batch_dims=1)
