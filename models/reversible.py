@@ -228,8 +228,8 @@ def _anew(x: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
     """x, in a form that compilers do not know to be x.
 
     F of what the forward pass has applied F to would be recognised as the same by XLA, computed
-    once and kept. Where `gradient` is not finite, neither is the result of the backward pass, and it
-    makes no difference that x becomes zero.
+    once and kept. Where `gradient` is not finite, neither is the result of the backward pass, and
+    it makes no difference that x becomes zero.
     """
     is_finite = tf.math.is_finite(tf.reduce_sum(gradient[:1, 0, 0, 0]))
     return tf.where(is_finite, x, tf.zeros((), x.dtype))
