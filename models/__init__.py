@@ -76,7 +76,8 @@ def build(
     for option in ("root_stride", "block_strides", "units", "reversible"):
         default = inspect.signature(build).parameters[option].default
         given = options[option]
-        if option not in own and (tuple(given) if isinstance(given, list) else given) != default:
+        given = tuple(given) if isinstance(given, list) else given
+        if option not in own and given != default:
             raise ValueError(f"{name} has no {option}: must be left at {default}, got {given}")
     smallest = 32 if name == "vgg19_bn" else 2 * root_stride * math.prod(block_strides)
     if image_size < smallest:
@@ -92,17 +93,18 @@ def build(
 
 
 def _check_numbers(options: dict) -> None:
+    for option in ("widening_factor", "image_size", "root_stride"):
+        if not _is_positive_integer(options[option]):
+            raise ValueError(f"{option} must be a positive integer, got {options[option]!r}")
+    size = options["representation_size"]
+    if size is not None and not _is_positive_integer(size):
+        raise ValueError(f"representation_size must be a positive integer or None, got {size!r}")
     for option, length in {"block_strides": 3, "units": 4}.items():
-        if len(options[option]) != length:
-            raise ValueError(f"{option} must have {length} values, got {options[option]}")
-    for option in ("widening_factor", "image_size", "root_stride", "block_strides", "units"):
-        values = options[option] if option in ("block_strides", "units") else (options[option],)
-        for value in values:
-            _check_positive(option, value)
-    if options["representation_size"] is not None:
-        _check_positive("representation_size", options["representation_size"])
+        values = options[option]
+        is_sequence = isinstance(values, tuple | list) and len(values) == length
+        if not is_sequence or not all(map(_is_positive_integer, values)):
+            raise ValueError(f"{option} must be {length} positive integers, got {values!r}")
 
 
-def _check_positive(option: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-        raise ValueError(f"{option} must be a positive integer, got {value!r}")
+def _is_positive_integer(value: object) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0

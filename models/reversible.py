@@ -173,7 +173,7 @@ class ReversibleBlock(keras.layers.Layer):
         training: bool,
     ) -> list[tf.Tensor]:
         """The gradients of the inputs and of all tensors, from the last unit to the first."""
-        y2, y1 = _halves(_after(outputs, [gradient]))
+        y2, y1 = _halves(_anew(_after(outputs, [gradient]), gradient))
         dy2, dy1 = _halves(gradient)
         gradients = []
         for i in reversed(range(len(self.units))):
@@ -194,7 +194,7 @@ class ReversibleBlock(keras.layers.Layer):
                 # The first unit's x2 is a half of the block's input, which is there: channels
                 # that are padded with exact zeros meet a ReLU at its kink, where rounding decides
                 # about the gradient.
-                y2 = _halves(_after(inputs, done))[1]
+                y2 = _halves(_anew(_after(inputs, done), gradient))[1]
         return [tf.concat([dy2, dy1], axis=-1), *gradients]
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
@@ -222,3 +222,14 @@ def _after(x: tf.Tensor, others: list[tf.Tensor]) -> tf.Tensor:
     """x, but not before `others` have been computed."""
     with tf.control_dependencies(others):
         return tf.identity(x)
+
+
+def _anew(x: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
+    """x, in a form that compilers do not know to be x.
+
+    F of what the forward pass has applied F to would be recognised as the same by XLA, computed
+    once and kept. Where `gradient` is not finite, neither is the result of the backward pass, and
+    it makes no difference that x becomes zero.
+    """
+    is_finite = tf.math.is_finite(tf.reduce_sum(gradient[:1, 0, 0, 0]))
+    return tf.where(is_finite, x, tf.zeros((), x.dtype))

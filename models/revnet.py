@@ -37,6 +37,11 @@ class Downsampling(keras.layers.Layer):
         self.stride = stride
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        if min(size or self.stride for size in inputs.shape[1:3]) < self.stride:
+            raise ValueError(
+                f"images must be larger for the network's strides: a map of "
+                f"{inputs.shape[1]}×{inputs.shape[2]} is left before a stride of {self.stride}"
+            )
         x = tf.nn.avg_pool2d(inputs, self.stride, self.stride, padding="VALID")
         missing = self.filters - inputs.shape[-1]
         return tf.pad(x, [[0, 0], [0, 0], [0, 0], [missing // 2, missing - missing // 2]])
