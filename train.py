@@ -15,6 +15,7 @@ from absl import flags
 import data
 import models
 import pretext
+from data import pipeline
 from pretext import loop, run_directory, strategies
 from pretext.export import export
 from pretext.momentum import Momentum
@@ -126,7 +127,8 @@ def main(argv: list[str]) -> None:
         backbone = models.build(config.architecture, **network)
         trainer = PretextTrainer(task, backbone, strategy.num_replicas_in_sync)
         if training:
-            trainer.compile(optimizer=Momentum(learning_rate(config, training.size)))
+            steps = pipeline.steps_per_epoch(training, config.batch_size)
+            trainer.compile(optimizer=Momentum(learning_rate(config, steps)))
 
     # ---------------------------------------------------------------- run directory
     # Last of the checks, so that a run that cannot start leaves nothing behind.
@@ -155,9 +157,8 @@ def main(argv: list[str]) -> None:
     print(f"{saved_model}")
 
 
-def learning_rate(config: Config, images: int) -> WarmupPiecewise:
-    """The schedule in steps, from the flags that give it in epochs."""
-    steps = images // config.batch_size
+def learning_rate(config: Config, steps: int) -> WarmupPiecewise:
+    """The schedule in steps, from the flags that give it in epochs of `steps`."""
     scale = config.batch_size / config.lr_scale_batch_size if config.lr_scale_batch_size else 1.0
     return WarmupPiecewise(
         config.learning_rate * scale,

@@ -91,7 +91,7 @@ def test_probing(finished, labelled_folder, tmp_path):
         "--layers=pixels,block1,pre_logits",
         "--train_split=trainval",
         "--val_split=test",
-        "--max_updates=50",
+        "--l2=1e-4",
     ]
     result = command_line.run("eval.py", *arguments)
     assert "pre_logits" in result.stdout
