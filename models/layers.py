@@ -14,9 +14,23 @@ PACKAGE = "revisiting_self_supervised"
 Statistics = tuple[tf.Tensor, ...]
 
 
-def l2(weight_decay: float) -> keras.regularizers.Regularizer:
-    """The penalty 0.5·weight_decay·‖W‖² of the released code (Keras' L2 lacks the factor 0.5)."""
-    return keras.regularizers.L2(0.5 * weight_decay)
+@keras.saving.register_keras_serializable(PACKAGE)
+class WeightDecay(keras.regularizers.Regularizer):
+    """The penalty 0.5·wd·‖W‖² of the released code (Keras' L2 has no factor 0.5).
+
+    Args:
+        weight_decay: wd.
+    """
+
+    def __init__(self, weight_decay: float):
+        self.weight_decay = weight_decay
+
+    def __call__(self, kernel: tf.Tensor) -> tf.Tensor:
+        # One pass over the kernel and none over a copy of its squares.
+        return self.weight_decay * tf.nn.l2_loss(tf.convert_to_tensor(kernel))
+
+    def get_config(self) -> dict:
+        return {"weight_decay": self.weight_decay}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import keras
 
-from models.layers import BatchNormalization, Convolution, RootPooling, l2
+from models.layers import BatchNormalization, Convolution, RootPooling, WeightDecay
 
 
 def resnet50_v1(**options) -> keras.Model:
@@ -56,7 +56,7 @@ def resnet50(
         (N, 512·k) or (N, representation_size).
     """
     k = widening_factor
-    regularizer = l2(weight_decay)
+    regularizer = WeightDecay(weight_decay)
     convolution = functools.partial(Convolution, kernel_regularizer=regularizer)
     normalization = functools.partial(BatchNormalization, synchronized=synchronized_batch_norm)
 

@@ -7,7 +7,7 @@ Gomez et al., "The Reversible Residual Network: Backpropagation Without Storing 
 import keras
 import tensorflow as tf
 
-from models.layers import PACKAGE, BatchNormalization, Convolution, Statistics, l2
+from models.layers import PACKAGE, BatchNormalization, Convolution, Statistics, WeightDecay
 
 
 class Residual(keras.layers.Layer):
@@ -38,7 +38,7 @@ class Residual(keras.layers.Layer):
             convolution = Convolution(
                 filters,
                 kernel_size,
-                kernel_regularizer=l2(self.weight_decay),
+                kernel_regularizer=WeightDecay(self.weight_decay),
                 dtype=self.dtype_policy,
                 name=f"conv{i}",
             )

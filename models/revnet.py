@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from models.layers import PACKAGE, BatchNormalization, Convolution, RootPooling, l2
+from models.layers import PACKAGE, BatchNormalization, Convolution, RootPooling, WeightDecay
 from models.resnet import represent
 from models.reversible import ReversibleBlock
 
@@ -103,5 +103,5 @@ def revnet(
     x = BatchNormalization(synchronized=synchronized_batch_norm, name="last_norm")(x)
     if last_relu:
         x = keras.layers.ReLU(name="last_relu")(x)
-    outputs["pre_logits"] = represent(x, representation_size, l2(weight_decay))
+    outputs["pre_logits"] = represent(x, representation_size, WeightDecay(weight_decay))
     return keras.Model(images, outputs, name=name)

@@ -4,7 +4,7 @@ import functools
 
 import keras
 
-from models.layers import BatchNormalization, Convolution, l2
+from models.layers import BatchNormalization, Convolution, WeightDecay
 
 CONVOLUTIONS = (2, 2, 4, 4, 4)
 WIDTHS = (8, 16, 32, 64, 64)
@@ -38,7 +38,7 @@ def vgg19_bn(
         of the task's logits. (The released code names the inputs of the 1st … 4th pooling.)
     """
     k = widening_factor
-    regularizer = l2(weight_decay)
+    regularizer = WeightDecay(weight_decay)
     normalization = functools.partial(BatchNormalization, synchronized=synchronized_batch_norm)
 
     def normalize_relu(x, name):

@@ -2,7 +2,7 @@
 
 import keras
 
-from models.layers import BatchNormalization, l2
+from models.layers import BatchNormalization, WeightDecay
 
 WEIGHT_DECAY = 5e-4
 
@@ -47,7 +47,7 @@ def patch_head(
             units,
             kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.005),
             bias_initializer=keras.initializers.Constant(bias),
-            kernel_regularizer=l2(WEIGHT_DECAY),
+            kernel_regularizer=WeightDecay(WEIGHT_DECAY),
             **options,
         )
 

@@ -27,7 +27,7 @@ import numpy as np
 import tensorflow as tf
 
 import models
-from models.layers import l2
+from models.layers import WeightDecay
 
 INFER = 1e-5  # of the largest value of an output
 TRAIN = 5e-4  # absolute for logits and pre_logits; of the largest value for maps
@@ -118,7 +118,9 @@ def _network(name: str, number_of_classes: int, weight_decay: float, **options) 
         outputs["fc6"] = backbone.get_layer("fc6_relu").output
     else:
         outputs = backbone.output | {"after_root": backbone.get_layer("root_pool").output}
-    head = keras.layers.Dense(number_of_classes, kernel_regularizer=l2(weight_decay), name="logits")
+    head = keras.layers.Dense(
+        number_of_classes, kernel_regularizer=WeightDecay(weight_decay), name="logits"
+    )
     outputs["logits"] = head(backbone.output["pre_logits"])
     return keras.Model(backbone.input, outputs)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.layers import BatchNormalization, Convolution, RootPooling, l2
+from models.layers import BatchNormalization, Convolution, RootPooling, WeightDecay
 
 X = np.random.RandomState(0).standard_normal((6, 5, 4, 3)).astype(np.float32) * 3 + 1
 
@@ -146,4 +146,4 @@ def test_pooling_pads_with_zeros(size):
 
 
 def test_weight_decay_is_half_the_squared_norm():
-    np.testing.assert_allclose(l2(0.1)(tf.constant([3.0, 4.0])), 0.5 * 0.1 * 25)
+    np.testing.assert_allclose(WeightDecay(0.1)(tf.constant([3.0, 4.0])), 0.5 * 0.1 * 25)
