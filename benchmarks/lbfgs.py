@@ -10,6 +10,7 @@ float16 memory map alone, for few updates, and shows what memory that takes.
 
 import argparse
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -178,6 +179,7 @@ def main() -> None:
         "--mapped_updates", type=int, default=10, help="updates on the memory map; 0 leaves it out"
     )
     arguments = parser.parse_args()
+    sys.stdout.reconfigure(line_buffering=True)
     warnings.simplefilter("ignore", ConvergenceWarning)
     logging.set_verbosity(logging.ERROR)
     print(
