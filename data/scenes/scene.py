@@ -50,17 +50,17 @@ def draw(seed: int, index: int, split: str) -> tuple[Image.Image, int]:
 
 def _place(rng: np.random.Generator) -> tuple[np.ndarray, float]:
     """The middle of the object and half its side, in shares of the image's side."""
-    half = rng.uniform(0.23, 0.38)
-    room = 0.5 - half + 0.03
+    half = rng.uniform(0.22, 0.40)
+    room = 0.5 - half + 0.06
     return rng.uniform(0.5 - room, 0.5 + room, 2), half
 
 
 def _ground(rng: np.random.Generator) -> Image.Image:
-    base = colour(rng, rng.uniform(0.58, 0.82), rng.uniform(0.05, 0.4))
-    other = colour(rng, rng.uniform(0.58, 0.88), rng.uniform(0.05, 0.4))
+    base = colour(rng, rng.uniform(0.48, 0.82), rng.uniform(0.05, 0.4))
+    other = colour(rng, rng.uniform(0.48, 0.88), rng.uniform(0.05, 0.4))
     share = (0.5 + 0.5 * texture(rng, SIZE))[..., None]
     pixels = base + share * (other - base) * rng.uniform(0.5, 1)
-    pixels = pixels + rng.uniform(0.02, 0.1) * texture(rng, SIZE)[..., None]
+    pixels = pixels + rng.uniform(0.03, 0.14) * texture(rng, SIZE)[..., None]
     return Image.fromarray(_to_bytes(pixels))
 
 
@@ -77,8 +77,8 @@ def _object(
     points = np.concatenate([part.outline for part in parts])
     low, high = points.min(axis=0), points.max(axis=0)
     mirror = rng.choice([-1, 1])
-    stretch = rng.uniform(0.9, 1.1)
-    tilt = np.deg2rad(rng.uniform(-10, 10))
+    stretch = rng.uniform(0.8, 1.25)
+    tilt = np.deg2rad(rng.uniform(-15, 15))
     scale = 2 * half / (high - low).max()
     matrix = np.array([[np.cos(tilt), np.sin(tilt)], [np.sin(tilt), -np.cos(tilt)]])
     matrix = scale * matrix * (mirror * stretch, 1 / stretch)
@@ -91,8 +91,8 @@ def _object(
 def _clutter(rng: np.random.Generator) -> list[tuple[np.ndarray, Colour]]:
     """Shapes without an upright, anywhere behind the object."""
     return [
-        (_shape(rng, rng.uniform(0, 1, 2), rng.uniform(0.03, 0.14)), _any_colour(rng))
-        for _ in range(rng.integers(3, 10))
+        (_shape(rng, rng.uniform(0, 1, 2), rng.uniform(0.03, 0.1)), _any_colour(rng))
+        for _ in range(rng.integers(5, 12))
     ]
 
 
@@ -106,7 +106,7 @@ def _occlusion(
         position = centre + half * rng.uniform(0.3, 1.1) * np.array(
             [np.cos(direction), np.sin(direction)]
         )
-        shapes.append((_shape(rng, position, half * rng.uniform(0.15, 0.3)), _any_colour(rng)))
+        shapes.append((_shape(rng, position, half * rng.uniform(0.1, 0.25)), _any_colour(rng)))
     return shapes
 
 
@@ -129,7 +129,9 @@ def _shape(rng: np.random.Generator, centre: np.ndarray, radius: float) -> np.nd
 
 
 def _any_colour(rng: np.random.Generator) -> Colour:
-    return _rgb(colour(rng, rng.uniform(0.15, 0.95), rng.uniform(0.1, 0.6)))
+    """A colour of clutter: as dark as the objects, or anything up to white, with equal chances."""
+    darkest, lightest = (0.06, 0.35) if rng.random() < 0.5 else (0.3, 0.95)
+    return _rgb(colour(rng, rng.uniform(darkest, lightest), rng.uniform(0.1, 0.6)))
 
 
 def _shading(rng: np.random.Generator) -> Image.Image:
@@ -162,7 +164,7 @@ def _expose(rng: np.random.Generator, image: Image.Image) -> Image.Image:
     pixels = np.asarray(image, dtype=np.float32) / 255
     pixels = 0.5 + rng.uniform(0.75, 1.1) * (pixels - 0.5) + rng.uniform(-0.06, 0.06)
     noise = rng.standard_normal((SIZE, SIZE, 3), dtype=np.float32)
-    return Image.fromarray(_to_bytes(pixels + rng.uniform(0.01, 0.06) * noise))
+    return Image.fromarray(_to_bytes(pixels + rng.uniform(0.01, 0.04) * noise))
 
 
 def _rgb(values: np.ndarray) -> Colour:
