@@ -31,3 +31,6 @@ with _no_standard_error():
     import tensorflow as tf
 
     tf.config.list_physical_devices()
+
+# Notices of deprecation inside of libraries.
+tf.get_logger().setLevel("ERROR")
