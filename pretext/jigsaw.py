@@ -41,10 +41,14 @@ class Jigsaw(PatchTask):
     def head(self, features: int) -> keras.Model:
         pre_logits = keras.Input((features,), name="pre_logits")
         order = keras.Input((None, self.patches), dtype="int32", name="permutations")
-        rows = keras.layers.Lambda(self._concatenate, name="concatenate")(
-            [self.embeddings(pre_logits), order]
+        size = self.patches * self.options.embedding_size
+        concatenate = keras.layers.Lambda(
+            lambda inputs: tf.reshape(patches.concatenate_permuted(*inputs), (-1, size)),
+            output_shape=lambda _: (None, size),
+            name="concatenate",
         )
-        logits = patch_head(rows.shape[-1], len(self.permutations))(rows)
+        rows = concatenate([self.embeddings(pre_logits), order])
+        logits = patch_head(size, len(self.permutations))(rows)
         return keras.Model({"pre_logits": pre_logits, "permutations": order}, logits, name="head")
 
     def views(self, batch: Batch, training: bool) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
@@ -64,11 +68,6 @@ class Jigsaw(PatchTask):
             tf.range(self.patches), (tf.shape(images)[0], 1, self.patches)
         )
         return head({"pre_logits": pre_logits, "permutations": as_they_stand})
-
-    def _concatenate(self, inputs: list[tf.Tensor]) -> tf.Tensor:
-        embeddings, order = inputs
-        rows = patches.concatenate_permuted(embeddings, order)
-        return tf.reshape(rows, (-1, self.patches * self.options.embedding_size))
 
 
 def _permutations(options: TaskOptions) -> np.ndarray:

@@ -30,8 +30,13 @@ class RelativePatchLocation(PatchTask):
 
     def head(self, features: int) -> keras.Model:
         pre_logits = keras.Input((features,), name="pre_logits")
-        pairs = keras.layers.Lambda(self._pairs, name="pairs")(self.embeddings(pre_logits))
-        logits = patch_head(pairs.shape[-1], self.locations)(pairs)
+        size = 2 * self.options.embedding_size
+        pair = keras.layers.Lambda(
+            lambda embeddings: tf.reshape(patches.pairs(embeddings), (-1, size)),
+            output_shape=lambda _: (None, size),
+            name="pairs",
+        )
+        logits = patch_head(size, self.locations)(pair(self.embeddings(pre_logits)))
         return keras.Model({"pre_logits": pre_logits}, logits, name="head")
 
     def views(self, batch: Batch, training: bool) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
@@ -42,6 +47,3 @@ class RelativePatchLocation(PatchTask):
         """(N, locations, locations): a row for each outer patch, in reading order."""
         logits = head({"pre_logits": self.regular_pre_logits(backbone, images)})
         return tf.reshape(logits, (-1, self.locations, self.locations))
-
-    def _pairs(self, embeddings: tf.Tensor) -> tf.Tensor:
-        return tf.reshape(patches.pairs(embeddings), (-1, 2 * self.options.embedding_size))
