@@ -12,7 +12,14 @@ def network(width: int = 8) -> keras.Model:
     images = x = keras.Input((None, None, 3))
     outputs = {}
     for block, channels in zip(LAYERS, (width, width, 2 * width, 4 * width), strict=False):
-        x = keras.layers.Conv2D(channels, 3, strides=2, padding="same", use_bias=False)(x)
+        x = keras.layers.Conv2D(
+            channels,
+            3,
+            2,
+            padding="same",
+            use_bias=False,
+            kernel_regularizer=keras.regularizers.L2(1e-4),
+        )(x)
         x = keras.layers.BatchNormalization(momentum=0.9)(x)
         outputs[block] = x = keras.layers.ReLU()(x)
     outputs["pre_logits"] = keras.layers.GlobalAveragePooling2D()(x)
