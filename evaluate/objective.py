@@ -4,8 +4,9 @@ Everything here walks over `RowBlocks`: the features are never copied and may li
 is larger than the memory. Arithmetic is float32, sums of losses are float64.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -99,7 +100,7 @@ class CrossEntropy:
         self._readers = [RowBlocks(features) for _ in range(self._replicas)]
         self._ranges = list(self._readers[0].ranges(num_parts=self._replicas))
         if self._replicas > 1:
-            self._on_replicas = tf.function(self._sum_over_replicas, reduce_retracing=True)
+            self._add_blocks = tf.function(self._on_replicas, reduce_retracing=True)
 
     def __call__(
         self, weights: np.ndarray, bias: np.ndarray, used: np.ndarray | None = None
@@ -115,41 +116,44 @@ class CrossEntropy:
             The loss and its gradient, float64, (C·D + C,): by the weights, then by the bias.
         """
         parameters = tf.constant(weights), tf.constant(bias)
-        loss, gradient = 0.0, np.zeros(weights.size + bias.size)
-        by_weights = gradient[: weights.size].reshape(weights.shape)
-        by_bias = gradient[weights.size :]
+        # The sums stay on the devices until all blocks are done: with a thousand classes the
+        # gradient of a block is as large as the block.
+        zeros = tf.constant(0.0, tf.float64), tf.zeros_like(weights), tf.zeros_like(bias)
+        sums = zeros if self._replicas == 1 else self._distribute(lambda replica: zeros)
         for first in range(0, len(self._ranges), self._replicas):
             if self._replicas == 1:
-                sums = _block_cross_entropy(self._inputs(first, 0, used), *parameters)
+                sums = _add_block(sums, self._inputs(first, used), *parameters)
+                sums[0].numpy()  # Waits until the block is no longer in use.
             else:
-                inputs = self._strategy.experimental_distribute_values_from_function(
-                    lambda context, first=first: self._inputs(
-                        first, context.replica_id_in_sync_group, used
-                    )
+                inputs = self._distribute(
+                    lambda replica, first=first: self._inputs(first + replica, used)
                 )
-                sums = self._on_replicas(inputs, *parameters)
-            # Fetching the sums also ends the use of the blocks.
-            loss += sums[0].numpy()
-            by_weights += sums[1].numpy()
-            by_bias += sums[2].numpy()
+                sums = self._add_blocks(sums, inputs, *parameters)
+                for loss in self._strategy.experimental_local_results(sums[0]):
+                    loss.numpy()
+        if self._replicas > 1:
+            sums = [self._strategy.reduce("SUM", each, axis=None) for each in sums]
         count = self._num_examples if used is None else np.count_nonzero(used)
+        gradient = np.empty(weights.size + bias.size)
+        gradient[: weights.size].reshape(weights.shape)[:] = sums[1].numpy()
+        gradient[weights.size :] = sums[2].numpy()
         gradient /= count
-        return loss / count, gradient
+        return float(sums[0].numpy()) / count, gradient
 
-    def _inputs(
-        self, first: int, replica: int, used: np.ndarray | None
-    ) -> tuple[Block, tf.Tensor, tf.Tensor]:
-        """Block number first + replica with its labels and uses; no rows after the last block."""
-        start, stop = 0, 0
-        if first + replica < len(self._ranges):
-            start, stop = self._ranges[first + replica]
+    def _inputs(self, number: int, used: np.ndarray | None) -> tuple[Block, tf.Tensor, tf.Tensor]:
+        """A block with its labels and uses; behind the last one a block without rows."""
+        start, stop = self._ranges[number] if number < len(self._ranges) else (0, 0)
         weight = np.ones(stop - start, np.float32) if used is None else used[start:stop]
-        block = self._readers[replica].read(start, stop)
+        block = self._readers[number % self._replicas].read(start, stop)
         return block, tf.constant(self._labels[start:stop]), tf.constant(weight)
 
-    def _sum_over_replicas(self, inputs, weights: tf.Tensor, bias: tf.Tensor) -> list[tf.Tensor]:
-        sums = self._strategy.run(_block_cross_entropy, args=(inputs, weights, bias))
-        return [self._strategy.reduce("SUM", each, axis=None) for each in sums]
+    def _distribute(self, value_of_replica: Callable[[int], Any]) -> Any:
+        return self._strategy.experimental_distribute_values_from_function(
+            lambda context: value_of_replica(context.replica_id_in_sync_group)
+        )
+
+    def _on_replicas(self, sums: Any, inputs: Any, weights: tf.Tensor, bias: tf.Tensor) -> Any:
+        return self._strategy.run(_add_block, args=(sums, inputs, weights, bias))
 
 
 def classify(
@@ -190,9 +194,13 @@ def _block_sums(block: Block) -> tf.Tensor:
 
 
 @tf.function(reduce_retracing=True)
-def _block_cross_entropy(
-    inputs: tuple[Block, tf.Tensor, tf.Tensor], weights: tf.Tensor, bias: tf.Tensor
+def _add_block(
+    sums: tuple[tf.Tensor, tf.Tensor, tf.Tensor],
+    inputs: tuple[Block, tf.Tensor, tf.Tensor],
+    weights: tf.Tensor,
+    bias: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Adds a block's loss, gradient by the weights and gradient by the bias to the sums."""
     block, labels, used = inputs
     losses, by_logits = tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(
         features=matmul(block, weights) + bias, labels=labels
@@ -200,9 +208,9 @@ def _block_cross_entropy(
     # Transposing these few numbers first spares the product a transposition of the features.
     by_logits = tf.transpose(by_logits) * used
     return (
-        tf.reduce_sum(tf.cast(losses * used, tf.float64)),
-        transposed_matmul(block, by_logits),
-        tf.reduce_sum(by_logits, axis=1),
+        sums[0] + tf.reduce_sum(tf.cast(losses * used, tf.float64)),
+        sums[1] + transposed_matmul(block, by_logits),
+        sums[2] + tf.reduce_sum(by_logits, axis=1),
     )
 
 

@@ -47,6 +47,15 @@ def test_a_block_is_lent_and_not_copied(offset: int) -> None:
     assert (column(block, 20) == 42).all()
 
 
+def test_of_unaligned_features_only_the_last_row_is_copied() -> None:
+    features = features_at(16, 100, 40, np.float32)
+    blocks = RowBlocks(features)
+    assert list(blocks.ranges()) == [(0, 99), (99, 100)]
+    lent = blocks.read(0, 99)
+    features[:99, 20] = 42
+    assert (column(lent, 20) == 42).all()
+
+
 def test_a_read_only_memory_map_is_lent(tmp_path) -> None:
     features = features_at(0, 64, 40, np.float16)
     np.save(tmp_path / "features.npy", features)

@@ -1,0 +1,68 @@
+"""Runs the programs as a user does, in processes of their own."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).parents[1]
+ENVIRONMENT = {
+    **os.environ,
+    "CUDA_VISIBLE_DEVICES": "-1",
+    "PYTHONPATH": str(ROOT),
+}
+
+# Several command lines in one process, because importing TensorFlow takes longer than they do.
+SEVERAL = """
+import contextlib, io, sys
+import quiet
+from absl import flags
+import {program} as program
+for arguments in {arguments!r}:
+    flags.FLAGS.unparse_flags()
+    for name in program.Config.__dataclass_fields__:
+        flags.FLAGS[name].unparse()
+    output = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(output), contextlib.redirect_stdout(output):
+            flags.FLAGS(["program", *arguments])
+            program.main(["program"])
+        print("OK")
+    except (Exception, SystemExit) as error:
+        print(type(error).__name__ + ": " + str(error).replace(chr(10), "|"))
+"""
+
+
+def run(program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+    """Runs `train.py` or `eval.py` to its end; fails the test if it fails, unless told not to."""
+    result = subprocess.run(
+        [sys.executable, str(ROOT / program), *arguments],
+        env=ENVIRONMENT,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    if check:
+        assert result.returncode == 0, result.stderr
+    return result
+
+
+def start(program: str, *arguments: str) -> subprocess.Popen:
+    """Starts a program and does not wait for it."""
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / program), *arguments],
+        env=ENVIRONMENT,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def errors(program: str, command_lines: list[list[str]]) -> list[str]:
+    """The error that each command line ends with, as `Type: message`, or `OK`."""
+    source = SEVERAL.format(program=program.removesuffix(".py"), arguments=command_lines)
+    result = subprocess.run(
+        [sys.executable, "-c", source], env=ENVIRONMENT, cwd=ROOT, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()

@@ -1,0 +1,175 @@
+"""The programs from end to end, at a size that takes seconds."""
+
+import json
+import pathlib
+import signal
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import command_line
+
+TINY = [
+    "--architecture=resnet50_v2",
+    "--widening_factor=1",
+    "--resize_size=36",
+    "--crop_size=32",
+    "--augmentation=crop",
+    "--batch_size=8",
+    "--warmup_epochs=0",
+    "--log_every_steps=2",
+    "--checkpoint_every_steps=3",
+]
+
+
+def weights(run: pathlib.Path) -> dict[str, np.ndarray]:
+    path = tf.train.latest_checkpoint(run / "checkpoints")
+    reader = tf.train.load_checkpoint(path)
+    return {
+        name: reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if "OBJECT_GRAPH" not in name and "save_counter" not in name
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, labelled_folder) -> pathlib.Path:
+    """A finished pretraining run of two epochs."""
+    run = tmp_path_factory.mktemp("runs") / "undisturbed"
+    data = [f"--data_dir={labelled_folder}", f"--workdir={run}", "--epochs=2"]
+    result = command_line.run("train.py", *TINY, *data)
+    assert "1 images could not be read: above/broken.jpg" in result.stderr
+    return run
+
+
+def test_what_a_run_leaves(finished):
+    rows = (finished / "metrics.csv").read_text().splitlines()
+    columns = rows[0].split(",")
+    assert columns[:5] == ["step", "epoch", "learning_rate", "loss", "weight_decay"]
+    assert {"accuracy", "val_accuracy", "val_loss"} <= set(columns)
+    held_out = [row for row in rows[1:] if row.split(",")[columns.index("val_accuracy")]]
+    assert [float(row.split(",")[1]) for row in held_out] == [1.0, 2.0]
+    assert list((finished / "tensorboard").iterdir())
+    assert tf.saved_model.contains_saved_model(str(finished / "saved_model"))
+    assert not list(finished.glob("*.incomplete"))
+
+
+def test_a_killed_run_ends_with_the_same_bits(finished, labelled_folder, tmp_path):
+    run = tmp_path / "killed"
+    data = [f"--data_dir={labelled_folder}", f"--workdir={run}", "--epochs=2"]
+    process = command_line.start("train.py", *TINY, *data)
+    deadline = time.time() + 120
+    while not tf.train.latest_checkpoint(run / "checkpoints") and time.time() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert tf.train.latest_checkpoint(run / "checkpoints"), "killed before its first checkpoint"
+    assert not (run / "saved_model").exists(), "killed too late to show anything"
+    command_line.run("train.py", *TINY, *data)
+    expected, continued = weights(finished), weights(run)
+    assert set(expected) == set(continued)
+    for name in expected:
+        np.testing.assert_array_equal(expected[name], continued[name], err_msg=name)
+    assert (run / "metrics.csv").read_text() == (finished / "metrics.csv").read_text()
+
+
+def test_a_finished_run_is_not_repeated_and_replays_from_its_flags(finished):
+    before = (finished / "saved_model" / "saved_model.pb").stat().st_mtime_ns
+    result = command_line.run("train.py", f"--flagfile={finished / 'flags.cfg'}")
+    assert "this run is finished" in result.stdout
+    assert (finished / "saved_model" / "saved_model.pb").stat().st_mtime_ns == before
+
+
+def test_probing(finished, labelled_folder, tmp_path):
+    run = tmp_path / "probe"
+    arguments = [
+        f"--saved_model={finished / 'saved_model'}",
+        f"--data_dir={labelled_folder}",
+        f"--workdir={run}",
+        "--layers=pixels,block1,pre_logits",
+        "--train_split=trainval",
+        "--val_split=test",
+        "--max_updates=50",
+    ]
+    result = command_line.run("eval.py", *arguments)
+    assert "pre_logits" in result.stdout
+    results = json.loads((run / "results.json").read_text())
+    assert list(results["layers"]) == ["pixels", "block1", "pre_logits"]
+    assert results["layers"]["block1"]["features"] == 8 * 8 * 64
+    assert results["layers"]["pre_logits"]["features"] == 512
+    assert results["train_examples"] + results["val_examples"] == 120
+    assert results["unreadable"] == 1
+    # Which half is bright can be read off the pixels and the first block's map.
+    assert results["layers"]["pixels"]["top1"] == 1.0
+    assert results["layers"]["block1"]["top1"] > 0.9
+    assert (run / "accuracy_by_layer.png").read_bytes().startswith(b"\x89PNG")
+
+    # Again, with nothing to do but read: the same results.
+    command_line.run("eval.py", *arguments)
+    assert json.loads((run / "results.json").read_text()) == results
+    compared = command_line.run("eval.py", f"--compare={run}", f"--workdir={tmp_path / 'both'}")
+    assert "100.0 %" in compared.stdout
+    assert (tmp_path / "both" / "comparison.png").exists()
+
+
+def test_no_start_up_lines_and_one_line_for_an_error(tmp_path):
+    result = command_line.run(
+        "train.py", f"--workdir={tmp_path}", f"--data_dir={tmp_path / 'none'}", check=False
+    )
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    assert result.stderr.startswith("train.py: ")
+    assert "is no directory" in result.stderr
+
+
+def test_bad_input_of_train(finished, labelled_folder, tmp_path):
+    def line(*arguments: str) -> list[str]:
+        new = ["--workdir=" + str(tmp_path / "new"), "--data_dir=" + labelled_folder]
+        return [*TINY, *new, *arguments]
+
+    cases = {
+        "unknown task colours: use one of rotation": line("--task=colours"),
+        "unknown architecture 'alexnet'": line("--architecture=alexnet"),
+        "unknown data set folders": line("--dataset=folders"),
+        "holds a run with other flags: --batch_size (there 8, now 4)": line(
+            f"--workdir={finished}", "--batch_size=4", "--epochs=2"
+        ),
+        "a folder has no split half": line("--train_split=half"),
+        "fewer than one batch of 200": line("--batch_size=200"),
+        "the image would be smaller than the crop": line("--crop_size=40"),
+        "widening_factor": line("--widening_factor=0"),
+        "--workdir is missing": line("--workdir="),
+    }
+    for expected, error in zip(
+        cases, command_line.errors("train.py", list(cases.values())), strict=True
+    ):
+        assert expected in error, f"{error!r} should say {expected!r}"
+        assert "|" not in error, "one line"
+    assert not (tmp_path / "new").exists(), "nothing half-written"
+
+
+def test_bad_input_of_eval(finished, labelled_folder, tmp_path):
+    def line(*arguments: str) -> list[str]:
+        return [
+            f"--workdir={tmp_path / 'new'}",
+            f"--data_dir={labelled_folder}",
+            f"--saved_model={finished / 'saved_model'}",
+            *arguments,
+        ]
+
+    cases = {
+        "is no SavedModel": line(f"--saved_model={tmp_path}"),
+        "has no layer block7; it has": line("--layers=block1,block7"),
+        "use auto, paper or a number": line("--l2=much"),
+        "is no directory": line(f"--data_dir={tmp_path / 'none'}"),
+        "the image would be smaller than the crop": line("--crop_size=100"),
+        "run eval.py with --workdir": line(f"--compare={tmp_path}"),
+    }
+    for expected, error in zip(
+        cases, command_line.errors("eval.py", list(cases.values())), strict=True
+    ):
+        assert expected in error, f"{error!r} should say {expected!r}"
+        assert "|" not in error, "one line"
+    assert not (tmp_path / "new").exists(), "nothing half-written"
