@@ -39,6 +39,16 @@ class Config:
     resize_size: int
     crop_size: int
     augmentation: str
+    embedding_size: int
+    grey_probability: float
+    views_per_image: int
+    margin: float
+    patch_size: int
+    patches_per_side: int
+    permutations: int
+    permutations_per_image: int
+    permutations_seed: int
+    permutations_file: str
     batch_size: int
     epochs: int
     learning_rate: float
@@ -64,13 +74,46 @@ flags.DEFINE_string("dataset", "folder", "Where images come from: folder, scenes
 flags.DEFINE_string("data_dir", None, "The folder of images, or TFDS' data directory.")
 flags.DEFINE_string("train_split", "train", "Images to train on: train, trainval, …")
 flags.DEFINE_string("val_split", "val", "Images for the pretext metrics after every epoch.")
-flags.DEFINE_integer("resize_size", 256, "Pixels of the smaller side before a crop; 0: own size.")
-flags.DEFINE_integer("crop_size", 224, "Pixels of the sides of what the network sees.")
+flags.DEFINE_integer(
+    "resize_size",
+    256,
+    "Pixels of the smaller side before a crop; 0: own size. In jigsaw and relative_patch_location "
+    "of both sides, 292 in the paper.",
+)
+flags.DEFINE_integer(
+    "crop_size",
+    224,
+    "Pixels of the crop's sides. Jigsaw and relative_patch_location cut their patches out of it; "
+    "255 in the paper.",
+)
 flags.DEFINE_enum(
     "augmentation",
     "inception",
     ["inception", "crop"],
-    "inception: random area, aspect, flip and colour; crop: random place and flip.",
+    "Of rotation and supervised: inception (random area, aspect, flip and colour) or crop (random "
+    "place and flip).",
+)
+flags.DEFINE_integer(
+    "embedding_size", 1000, "Of exemplar, jigsaw, relative_patch_location: of a view or patch."
+)
+flags.DEFINE_float(
+    "grey_probability",
+    2 / 3,
+    "Of exemplar, jigsaw, relative_patch_location: that a view or patch turns grey.",
+)
+flags.DEFINE_integer("views_per_image", 8, "Of exemplar: random augmentations of each image.")
+flags.DEFINE_float("margin", 0.5, "Of exemplar: the triplet loss's, between squared distances.")
+flags.DEFINE_integer(
+    "patch_size", 64, "Of jigsaw, relative_patch_location: pixels of a patch's sides."
+)
+flags.DEFINE_integer(
+    "patches_per_side", 3, "Of jigsaw, relative_patch_location: the crop is a grid of so many."
+)
+flags.DEFINE_integer("permutations", 100, "Of jigsaw: how many it tells apart.")
+flags.DEFINE_integer("permutations_per_image", 16, "Of jigsaw: shown of an image per epoch.")
+flags.DEFINE_integer("permutations_seed", 0, "Of jigsaw: what the permutations are made from.")
+flags.DEFINE_string(
+    "permutations_file", None, "Of jigsaw: read them from a file in the published binary format."
 )
 flags.DEFINE_integer("batch_size", 256, "Images per update, over all devices.")
 flags.DEFINE_integer("epochs", 35, "Passes over the training images; 0 exports untrained weights.")
@@ -98,35 +141,35 @@ def main(argv: list[str]) -> None:
     # ---------------------------------------------------------------- flags
     names = [field.name for field in dataclasses.fields(Config)]
     config = Config(**{name: flags.FLAGS[name].value for name in names})
+    option_names = {field.name for field in dataclasses.fields(pretext.TaskOptions)}
     options = pretext.TaskOptions(
-        resize_size=config.resize_size,
-        crop_size=config.crop_size,
-        augmentation=config.augmentation,
-        weight_decay=config.weight_decay,
+        **{name: getattr(config, name) for name in names if name in option_names}
     )
+    pretext.build(config.task, options)  # A wrong flag is told before a data set is opened.
+
+    # ---------------------------------------------------------------- data and devices
+    strategy = strategies.build(config.strategy)
+    strategies.check_batch_size(strategy, config.batch_size)
+    training = validation = None
+    if config.epochs or config.task == "supervised":
+        training = data.load(config.dataset, config.train_split, config.data_dir)
+        validation = data.load(config.dataset, config.val_split, config.data_dir)
+        options = dataclasses.replace(options, num_classes=training.num_classes)
+
+    # ---------------------------------------------------------------- task, network and optimiser
     task = pretext.build(config.task, options)
     network = {
         "widening_factor": config.widening_factor,
         "image_size": config.crop_size,
         "representation_size": config.representation_size or None,
         "weight_decay": config.weight_decay,
-        **task.backbone_options,
+        **task.backbone_options(config.architecture),
     }
-
-    # ---------------------------------------------------------------- data and devices
-    strategy = strategies.build(config.strategy)
-    strategies.check_batch_size(strategy, config.batch_size)
-    training = validation = None
-    if config.epochs:
-        training = data.load(config.dataset, config.train_split, config.data_dir)
-        validation = data.load(config.dataset, config.val_split, config.data_dir)
-
-    # ---------------------------------------------------------------- network and optimiser
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
         backbone = models.build(config.architecture, **network)
         trainer = PretextTrainer(task, backbone, strategy.num_replicas_in_sync)
-        if training:
+        if config.epochs:
             steps = pipeline.steps_per_epoch(training, config.batch_size)
             trainer.compile(optimizer=Momentum(learning_rate(config, steps)))
 
@@ -139,7 +182,7 @@ def main(argv: list[str]) -> None:
         return
 
     # ---------------------------------------------------------------- training
-    if training:
+    if config.epochs:
         loop_options = loop.LoopOptions(
             batch_size=config.batch_size,
             epochs=config.epochs,

@@ -35,21 +35,29 @@ def resize_smaller_side(image: tf.Tensor, size: int) -> tf.Tensor:
     return _resize(image, tf.cast(tf.round(height_width * scale), tf.int32))
 
 
+def resize_square(image: tf.Tensor, size: int) -> tf.Tensor:
+    """Resizes an image to `size` pixels on both sides, whatever its shape; 0 leaves it as it is."""
+    return _resize(image, [size, size]) if size else image
+
+
 @dataclasses.dataclass(frozen=True)
 class CentralCrop:
-    """The middle of the image: smaller side to `resize_size`, then the centre of `crop_size`.
+    """The middle of the image: resized, then the centre of `crop_size`.
 
     Attributes:
-        resize_size: pixels; 0 leaves the image's own size.
+        resize_size: pixels of the smaller side; 0 leaves the image's own size.
         crop_size: pixels of the view's sides.
+        keep_aspect: whether the longer side follows; else both get `resize_size` pixels.
     """
 
     resize_size: int
     crop_size: int
+    keep_aspect: bool = True
 
     def __call__(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         del seed
-        image = resize_smaller_side(decode(encoded), self.resize_size)
+        resize = resize_smaller_side if self.keep_aspect else resize_square
+        image = resize(decode(encoded), self.resize_size)
         _check_size(image, self.crop_size)
         top_left = (tf.shape(image)[:2] - self.crop_size) // 2
         return _crop(image, top_left, self.crop_size)
@@ -57,20 +65,23 @@ class CentralCrop:
 
 @dataclasses.dataclass(frozen=True)
 class RandomCrop:
-    """A random place: smaller side to `resize_size`, a random square of `crop_size`, a flip.
+    """A random place: resized, a random square of `crop_size`, a flip.
 
     Attributes:
-        resize_size: pixels; 0 leaves the image's own size.
+        resize_size: pixels of the smaller side; 0 leaves the image's own size.
         crop_size: pixels of the view's sides.
         flip: whether the view is mirrored left to right half the time.
+        keep_aspect: whether the longer side follows; else both get `resize_size` pixels.
     """
 
     resize_size: int
     crop_size: int
     flip: bool = True
+    keep_aspect: bool = True
 
     def __call__(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        image = resize_smaller_side(decode(encoded), self.resize_size)
+        resize = resize_smaller_side if self.keep_aspect else resize_square
+        image = resize(decode(encoded), self.resize_size)
         _check_size(image, self.crop_size)
         span = tf.cast(tf.shape(image)[:2] - self.crop_size + 1, tf.float32)
         draws = tf.random.stateless_uniform([3], seed)
@@ -82,10 +93,15 @@ class RandomCrop:
 class InceptionCrop:
     """The Inception recipe: a rectangle of random area and aspect, resized, and a flip.
 
+    TensorFlow draws width / height uniformly, so of [3/4, 4/3] it takes wide rectangles more often
+    than tall ones, and a network that sees by which axis a view was squeezed knows something about
+    how it was turned. Half of the rectangles are therefore drawn for the transposed image: an
+    aspect and its inverse are equally likely.
+
     Attributes:
         crop_size: pixels of the view's sides.
         area: smallest and largest share of the image that the rectangle covers.
-        aspect: smallest and largest width / height.
+        aspect: smallest and largest width / height; the product of both should be 1.
     """
 
     crop_size: int
@@ -93,9 +109,15 @@ class InceptionCrop:
     aspect: tuple[float, float] = (3 / 4, 4 / 3)
 
     def __call__(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        image = decode(encoded)
+        return self.cut(decode(encoded), seed)
+
+    def cut(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """The view of an image that is decoded already, uint8, (H, W, 3)."""
+        flip_seed = tf.random.experimental.stateless_fold_in(seed, 1)
+        flip_draw, transpose_draw = tf.unstack(tf.random.stateless_uniform([2], flip_seed))
+        axes = tf.where(transpose_draw < 0.5, [0, 1, 2], [1, 0, 2])
         begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
-            tf.shape(image),
+            tf.gather(tf.shape(image), axes),
             tf.zeros([0, 0, 4]),
             seed,
             min_object_covered=0.0,
@@ -104,10 +126,29 @@ class InceptionCrop:
             max_attempts=100,
             use_image_if_no_bounding_boxes=True,
         )
-        view = _resize(tf.slice(image, begin, size), [self.crop_size, self.crop_size])
+        # Swapping two axes is its own inverse; the size of the channels is given as -1, all.
+        rectangle = tf.slice(image, tf.gather(begin, axes), tf.gather(size, axes))
+        view = _resize(rectangle, [self.crop_size, self.crop_size])
         view = tf.ensure_shape(view, [self.crop_size, self.crop_size, CHANNELS])
-        flip_seed = tf.random.experimental.stateless_fold_in(seed, 1)
-        return _flip(view, tf.random.stateless_uniform([], flip_seed))
+        return _flip(view, flip_draw)
+
+
+@dataclasses.dataclass(frozen=True)
+class Views:
+    """Several views of one image, which is decoded once: uint8, (count, S, S, 3).
+
+    Attributes:
+        view: what cuts one of them.
+        count: how many.
+    """
+
+    view: InceptionCrop
+    count: int
+
+    def __call__(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        image = decode(encoded)
+        seeds = [tf.random.experimental.stateless_fold_in(seed, i) for i in range(self.count)]
+        return tf.stack([self.view.cut(image, each) for each in seeds])
 
 
 def _resize(image: tf.Tensor, size: tf.Tensor | list[int]) -> tf.Tensor:

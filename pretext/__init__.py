@@ -1,9 +1,15 @@
 """The pretext tasks by name."""
 
+from pretext.exemplar import Exemplar
+from pretext.jigsaw import Jigsaw
+from pretext.relative_patch_location import RelativePatchLocation
 from pretext.rotation import Rotation
+from pretext.supervised import Supervised
 from pretext.task import PretextTask, TaskOptions
 
-TASKS = {"rotation": Rotation}
+TASKS = {
+    task.name: task for task in (Rotation, Exemplar, Jigsaw, RelativePatchLocation, Supervised)
+}
 
 
 def build(name: str, options: TaskOptions) -> PretextTask:

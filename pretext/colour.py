@@ -145,8 +145,8 @@ def standardise(images: tf.Tensor) -> tf.Tensor:
     images = tf.cast(images, tf.float32)
     centred = images - tf.reduce_mean(images, axis=(-3, -2, -1), keepdims=True)
     variance = tf.reduce_mean(tf.square(centred), axis=(-3, -2, -1), keepdims=True)
-    values = images.shape[-3] * images.shape[-2] * images.shape[-1]
-    return centred * tf.math.rsqrt(tf.maximum(variance, 1 / values))
+    values = tf.cast(tf.reduce_prod(tf.shape(images)[-3:]), tf.float32)
+    return centred * tf.math.rsqrt(tf.maximum(variance, 1.0 / values))
 
 
 def _between(draws: tf.Tensor, limits: tuple[float, float]) -> tf.Tensor:

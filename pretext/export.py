@@ -6,6 +6,7 @@ themselves, whereas whoever loads this one with `tf.saved_model.load` or `hub.lo
     model(images, training=False)       pre_logits
     model.representation(images, training=False)    the dict of the five layers
     model.variables, model.trainable_variables, model.regularization_losses
+    model.permutations                      jigsaw's table, (permutations, patches), from 0
     model.signatures["serving_default"]    images -> pre_logits
     model.signatures["representation"]     images -> block1 … block4, pre_logits
     model.signatures["pretext"]            images -> logits, the task's answer
@@ -28,7 +29,6 @@ def export(
     backbone: keras.Model,
     head: keras.Model,
     path: epath.Path,
-    image_size: int | None = None,
 ) -> None:
     """Writes the SavedModel; the directory appears only when it is whole.
 
@@ -37,8 +37,10 @@ def export(
         backbone: from `models.build`, float32, outside of any strategy, with trained weights.
         head: from `PretextTask.head`, with trained weights.
         path: the directory to write; replaced if it is there.
-        image_size: pixels of the images' sides where the network takes no other; None for any.
     """
+    # VGG takes whole images of one size only; the patches that it is built for come from any.
+    own_size = backbone.input.shape[1]
+    image_size = own_size if own_size == task.eval_view.crop_size else None
     images = tf.TensorSpec([None, image_size, image_size, 3], tf.float32, name="images")
 
     def representation(images: tf.Tensor, training: bool = False) -> Representations:
@@ -57,6 +59,8 @@ def export(
     root.variables = [variable.value for variable in backbone.variables]
     root.trainable_variables = [variable.value for variable in backbone.trainable_variables]
     root.head_variables = [variable.value for variable in head.variables]
+    for name, table in task.constants.items():
+        setattr(root, name, tf.Variable(table, trainable=False, name=name))
     root.regularization_losses = [
         tf.function(lambda: tf.add_n(backbone.losses), input_signature=[])
     ]

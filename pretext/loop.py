@@ -123,6 +123,7 @@ class Loop:
             smoothing=0.02,
             mininterval=1.0,
         )
+        shown = self.trainer.task.metric_names[0]
         with bar:
             clock = Clock(self.step)
             for step in range(self.step + 1, self.total_steps + 1):
@@ -144,7 +145,7 @@ class Loop:
                         row |= self.validate()
                         clock = Clock(step)
                     self._log(row, images_per_second)
-                    bar.set_postfix({k: f"{row[k]:.3f}" for k in row if "accuracy" in k})
+                    bar.set_postfix({k: f"{row[k]:.3f}" for k in row if k.endswith(shown)})
                 if step % options.checkpoint_every_steps == 0 or step == self.total_steps:
                     self._check_finite(step)
                     self.manager.save(checkpoint_number=step)
@@ -188,7 +189,7 @@ class Loop:
         task = self.trainer.task
         return pipeline.evaluation_batches(
             self.validation,
-            task.eval_view,
+            task.pretext_view,
             batch_size=self.options.batch_size,
             draws=task.draws,
             shard=pipeline.Shard(context.input_pipeline_id, context.num_input_pipelines),

@@ -118,7 +118,7 @@ def cut_regular(images: tf.Tensor, *, patches_per_side: int, patch_size: int) ->
     of 64×64 in evaluation, these are its tiles.
 
     Args:
-        images: (N, H, W, 3) of any dtype, with static H and W.
+        images: (N, H, W, 3) of any dtype; H and W may be known at run time only.
         patches_per_side: of the grid; K is its square.
         patch_size: pixels a side.
 
@@ -126,18 +126,25 @@ def cut_regular(images: tf.Tensor, *, patches_per_side: int, patch_size: int) ->
         (N, K, patch_size, patch_size, 3) of the images' dtype.
 
     Raises:
-        ValueError: if the patches do not fit.
+        ValueError: if the patches do not fit; tf.errors.InvalidArgumentError at run time.
     """
     starts = []
-    for size in images.shape[1:3]:
+    for axis in (1, 2):
+        size = images.shape[axis]
         if size is None:
-            raise ValueError(f"patches need images of a fixed size, got shape {images.shape}")
-        cell = _cell(size, patch_size, patches_per_side)
+            size = tf.shape(images)[axis]
+            smallest = patch_size * patches_per_side
+            message = f"the image is smaller than the {smallest} pixels that its patches need"
+            tf.debugging.assert_greater_equal(size, smallest, message)
+            cell = size // patches_per_side
+        else:
+            cell = _cell(size, patch_size, patches_per_side)
         starts.append([i * cell + (cell - patch_size) // 2 for i in range(patches_per_side)])
-    return tf.stack(
-        [images[:, y : y + patch_size, x : x + patch_size] for y in starts[0] for x in starts[1]],
-        axis=1,
-    )
+    patches = [
+        images[:, y : y + patch_size, x : x + patch_size] for y in starts[0] for x in starts[1]
+    ]
+    shape = (-1, len(patches), patch_size, patch_size, images.shape[3])
+    return tf.reshape(tf.stack(patches, axis=1), shape)
 
 
 def average(representations: dict[str, tf.Tensor], patches: int) -> dict[str, tf.Tensor]:

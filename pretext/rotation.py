@@ -6,10 +6,10 @@ but the content of the image gives the answer away.
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from data import images as host
-from pretext import colour
+from pretext import whole_images
 from pretext.classification import ACCURACIES, accuracies, cross_entropy, linear_head
 from pretext.task import Batch, Representations, TaskOptions
 
@@ -24,23 +24,20 @@ class Rotation:
 
     def __init__(self, options: TaskOptions) -> None:
         self.options = options
-        self.distorts_colour = options.augmentation == "inception"
-        if self.distorts_colour:
-            self.train_view = host.InceptionCrop(options.crop_size)
-        else:
-            self.train_view = host.RandomCrop(options.resize_size, options.crop_size)
-        self.eval_view = host.CentralCrop(options.resize_size, options.crop_size)
-        self.draws = colour.DRAWS if self.distorts_colour else 0
-        self.backbone_options: dict[str, object] = {}
+        self.train_view = whole_images.train_view(options)
+        self.pretext_view = self.eval_view = whole_images.central_view(options)
+        self.draws = whole_images.draws(options)
+        self.constants: dict[str, np.ndarray] = {}
+
+    def backbone_options(self, architecture: str) -> dict[str, object]:
+        return {}
 
     def head(self, features: int) -> keras.Model:
         return linear_head(features, TURNS, self.options.weight_decay)
 
     def views(self, batch: Batch, training: bool) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        pictures = tf.cast(batch["image"], tf.float32) / 255.0
-        if training and self.distorts_colour:
-            pictures = colour.distort(pictures, batch["draws"])
-        views = turn(normalise(pictures))
+        pictures = whole_images.pictures(batch, self.options, training)
+        views = turn(pictures)
         targets = tf.tile(tf.range(TURNS), [tf.shape(pictures)[0]])
         return {"images": views}, targets
 
@@ -56,12 +53,7 @@ class Rotation:
     def represent(
         self, backbone: keras.Model, images: tf.Tensor, training: bool
     ) -> Representations:
-        return backbone(normalise(images), training=training)
-
-
-def normalise(images: tf.Tensor) -> tf.Tensor:
-    """From [0, 1] to [-1, 1]."""
-    return images * 2.0 - 1.0
+        return backbone(whole_images.normalise(images), training=training)
 
 
 def turn(images: tf.Tensor) -> tf.Tensor:

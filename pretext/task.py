@@ -4,8 +4,10 @@ import dataclasses
 from typing import Protocol
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from data.images import CentralCrop
 from data.pipeline import View
 
 Batch = dict[str, tf.Tensor]
@@ -17,18 +19,41 @@ class TaskOptions:
     """What the tasks can be told; each reads what concerns it.
 
     Attributes:
-        resize_size: pixels of an image's smaller side before a square is cut out of it; 0 leaves
-            the image's own size.
+        resize_size: pixels of an image's smaller side before a square is cut out of it (the patch
+            tasks resize both sides to it); 0 leaves the image's own size.
         crop_size: pixels of the square's sides.
-        augmentation: `inception` (a rectangle of random area and aspect, resized, flip, colour
-            distortion) or `crop` (a random square, flip).
+        augmentation: of rotation and supervised: `inception` (a rectangle of random area and
+            aspect, resized, flip, colour distortion) or `crop` (a random square, flip).
         weight_decay: of the head's kernels, as 0.5 · weight_decay · ‖W‖².
+        num_classes: of supervised: how many classes the data set has, 0 if it has no labels; None
+            as long as the data set is not opened.
+        embedding_size: of exemplar's embedding, and of a patch's in the patch tasks.
+        grey_probability: of exemplar's views and of patches to turn grey.
+        views_per_image: of exemplar.
+        margin: of exemplar's triplet loss.
+        patch_size: of the patch tasks: pixels of a patch's sides.
+        patches_per_side: of the patch tasks: side of the grid.
+        permutations: of jigsaw: how many it tells apart.
+        permutations_per_image: of jigsaw: how many of them are shown of each image.
+        permutations_seed: of jigsaw: what they are generated from.
+        permutations_file: of jigsaw: a file in the published format to read them from instead.
     """
 
     resize_size: int = 256
     crop_size: int = 224
     augmentation: str = "inception"
     weight_decay: float = 1e-4
+    num_classes: int | None = None
+    embedding_size: int = 1000
+    grey_probability: float = 2 / 3
+    views_per_image: int = 8
+    margin: float = 0.5
+    patch_size: int = 64
+    patches_per_side: int = 3
+    permutations: int = 100
+    permutations_per_image: int = 16
+    permutations_seed: int = 0
+    permutations_file: str | None = None
 
 
 class PretextTask(Protocol):
@@ -38,28 +63,36 @@ class PretextTask(Protocol):
         name: as in `--task`.
         metric_names: the names of what `metrics` returns.
         train_view: what the host cuts out of an image for training.
-        eval_view: what the host cuts out for the pretext metrics on held-out images, and what a
-            probe should feed to the export.
+        pretext_view: what the host cuts out for the pretext metrics on held-out images.
+        eval_view: what a probe should feed to the export: a central crop.
         draws: how many uniform random numbers an image brings along for `views`.
-        backbone_options: what the task asks of `models.build`, beyond the user's choice.
+        constants: tables that the export carries beside the network, by name.
     """
 
     name: str
     metric_names: tuple[str, ...]
     train_view: View
-    eval_view: View
+    pretext_view: View
+    eval_view: CentralCrop
     draws: int
-    backbone_options: dict[str, object]
+    constants: dict[str, np.ndarray]
+
+    def backbone_options(self, architecture: str) -> dict[str, object]:
+        """What the task asks of `models.build`, beyond the user's choice."""
 
     def head(self, features: int) -> keras.Model:
-        """The functional model from a dict with `pre_logits`, (views, features), to logits."""
+        """The functional model from what `views` returns to logits.
+
+        Its input is a dict with `pre_logits`, (views, features), in the place of `images`.
+        """
 
     def views(self, batch: Batch, training: bool) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         """Makes the network's inputs and their targets from a batch, on the device.
 
         Args:
             batch: as `data.pipeline.training_batches` gives it, N images.
-            training: whether to augment.
+            training: whether to augment; on held-out images only what the task itself consists
+                of is random, by the same draws at every evaluation.
 
         Returns:
             A dict with `images`, float32, (views, H, W, 3), and whatever else the head takes;

@@ -130,7 +130,7 @@ def test_bad_input_of_train(finished, labelled_folder, tmp_path):
         return [*TINY, *new, *arguments]
 
     cases = {
-        "unknown task colours: use one of rotation": line("--task=colours"),
+        "unknown task colours: use one of ": line("--task=colours"),
         "unknown architecture 'alexnet'": line("--architecture=alexnet"),
         "unknown data set folders": line("--dataset=folders"),
         "holds a run with other flags: --batch_size (there 8, now 4)": line(

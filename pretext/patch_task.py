@@ -1,0 +1,99 @@
+"""What jigsaw and relative patch location share: the same patches, one network, one average.
+
+Images are resized to 292×292, and a random 255×255 of them is divided into 3×3 cells (the sizes are
+flags). Every patch passes the network once, and a linear layer makes its embedding; a task
+differs in what it concatenates and asks. Views are not mirrored, as in the released code.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from data import images as host
+from pretext import patches
+from pretext.classification import ACCURACIES, accuracies, cross_entropy
+from pretext.task import Batch, Representations, TaskOptions
+
+# [C] A network is probed on a central 192×192 of images whose smaller side has 224 pixels.
+RESIZE_PER_CROP = 224 / 192
+
+
+class PatchTask:
+    """The half of a `pretext.task.PretextTask` that both patch tasks have.
+
+    Held-out images are shown as in training, from the central crop: patches at random in their
+    cells, some grey, by draws that belong to the image and so are the same after every epoch.
+
+    Raises:
+        ValueError: the patches do not fit into the crop, or an option is out of range.
+    """
+
+    metric_names = ACCURACIES
+
+    def __init__(self, options: TaskOptions) -> None:
+        patches.check(options.crop_size, options.patch_size, options.patches_per_side)
+        if not 0 <= options.grey_probability <= 1:
+            raise ValueError(
+                f"--grey_probability={options.grey_probability} must be between 0 and 1"
+            )
+        if options.embedding_size < 1:
+            raise ValueError(f"--embedding_size={options.embedding_size} must be at least 1")
+        self.options = options
+        self.patches = options.patches_per_side**2
+        self.grid = {
+            "patches_per_side": options.patches_per_side,
+            "patch_size": options.patch_size,
+        }
+        resize_size, crop_size = options.resize_size, options.crop_size
+        self.train_view = host.RandomCrop(resize_size, crop_size, flip=False, keep_aspect=False)
+        self.pretext_view = host.CentralCrop(resize_size, crop_size, keep_aspect=False)
+        whole = options.patches_per_side * options.patch_size
+        self.eval_view = host.CentralCrop(round(whole * RESIZE_PER_CROP), whole)
+        self.draws = self.patches * patches.DRAWS
+        self.constants: dict[str, np.ndarray] = {}
+
+    def backbone_options(self, architecture: str) -> dict[str, object]:
+        """[C] Smaller strides suit the small patches; VGG's pooling has none to change."""
+        options: dict[str, object] = {"image_size": self.options.patch_size}
+        if architecture != "vgg19_bn":
+            options |= {"root_stride": 1, "block_strides": (2, 2, 1)}
+        return options
+
+    def embeddings(self, pre_logits: keras.KerasTensor) -> keras.KerasTensor:
+        """The linear layer from (N · patches, features) to (N, patches, embedding_size)."""
+        embeddings = keras.layers.Dense(
+            self.options.embedding_size,
+            kernel_regularizer=keras.regularizers.L2(0.5 * self.options.weight_decay),
+            name="embedding",
+        )(pre_logits)
+        return keras.ops.reshape(embeddings, (-1, self.patches, self.options.embedding_size))
+
+    def patch_views(self, batch: Batch) -> tf.Tensor:
+        """(N, crop, crop, 3) images to (N · patches, patch, patch, 3) standardised patches."""
+        views = patches.random_patches(
+            batch["image"],
+            batch["draws"][:, : self.patches * patches.DRAWS],
+            grey_probability=self.options.grey_probability,
+            **self.grid,
+        )
+        return tf.reshape(views, (-1, *views.shape[2:]))
+
+    def loss(self, targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        return cross_entropy(targets, logits)
+
+    def metrics(self, targets: tf.Tensor, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+        return accuracies(targets, logits)
+
+    def represent(
+        self, backbone: keras.Model, images: tf.Tensor, training: bool
+    ) -> Representations:
+        """The average over the patches in the middle of their cells, in colour (section 3.3)."""
+        return patches.average(self._regular(backbone, images, training), self.patches)
+
+    def regular_pre_logits(self, backbone: keras.Model, images: tf.Tensor) -> tf.Tensor:
+        """What the network makes of the patches in the middle of their cells, one by one."""
+        return self._regular(backbone, images, training=False)["pre_logits"]
+
+    def _regular(self, backbone: keras.Model, images: tf.Tensor, training: bool) -> Representations:
+        views = patches.regular_patches(images * 255.0, **self.grid)
+        return backbone(tf.reshape(views, (-1, *views.shape[2:])), training=training)

@@ -1,0 +1,42 @@
+"""Every flag file must parse with its program's flags."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+PARSE = """
+import importlib, sys
+from absl import flags
+importlib.import_module(sys.argv[1])
+for file in sys.argv[2:]:
+    flags.FLAGS.unparse_flags()
+    flags.FLAGS(["program", f"--flagfile={file}"])
+    print(file)
+"""
+
+
+@pytest.mark.parametrize("program", ["train", "eval"])
+def test_flag_files_parse(program):
+    files = [
+        str(file)
+        for file in sorted(ROOT.glob("configs/imagenet/*.cfg"))
+        if f"python {program}.py --flagfile=configs/imagenet/{file.name}" in file.read_text()
+    ]
+    assert files
+    # Both programs define the same flags, so each needs a process of its own.
+    done = subprocess.run(
+        [sys.executable, "-c", PARSE, program, *files], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == files
+
+
+def test_every_flag_file_belongs_to_a_program():
+    for file in ROOT.glob("configs/imagenet/*.cfg"):
+        comment = file.read_text().split("\n--")[0]
+        assert all(line[:1] in ("#", "") for line in comment.splitlines()), file
+        assert f".py --flagfile=configs/imagenet/{file.name}" in comment, file
