@@ -20,9 +20,9 @@ tf.config.set_logical_device_configuration(
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def mirrored() -> tf.distribute.Strategy:
-    """A MirroredStrategy over two logical CPUs."""
+    """A MirroredStrategy over two logical CPUs; one for all, because two mix their collectives."""
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
