@@ -1,4 +1,4 @@
-"""Measures a frozen network's representations: a linear probe on every layer.
+"""Measures a frozen network's representations: a probe on every layer.
 
     python eval.py --saved_model=runs/rotation/saved_model --workdir=runs/rotation_probe \\
         --dataset=folder --data_dir=photos
@@ -20,7 +20,7 @@ from absl import flags
 from etils import epath
 
 import data
-from evaluate import logistic_regression, report, representations, saved_models
+from evaluate import logistic_regression, neighbours, report, representations, saved_models
 from evaluate.progress import FitProgress
 from pretext import run_directory, strategies
 
@@ -63,7 +63,12 @@ flags.DEFINE_list(
     ["block1", "block2", "block3", "block4", "pre_logits"],
     "The layers to probe; pixels is the network's input itself.",
 )
-flags.DEFINE_enum("probe", "lbfgs", ["lbfgs"], "lbfgs: logistic regression by L-BFGS.")
+flags.DEFINE_enum(
+    "probe",
+    "lbfgs",
+    ["lbfgs", "knn"],
+    "lbfgs: logistic regression by L-BFGS; knn: the 20 nearest neighbours, nothing to fit.",
+)
 flags.DEFINE_string(
     "l2",
     "auto",
@@ -243,6 +248,16 @@ def fit_and_measure(
     progress: FitProgress,
 ) -> dict[str, object]:
     """One layer's row of results."""
+    if config.probe == "knn":
+        top1, top5 = neighbours.evaluate(
+            features, labels, val_features, val_labels, num_classes=num_classes
+        )
+        return {
+            "features": features.shape[1],
+            "top1": top1,
+            "top5": top5,
+            "seconds": progress.seconds(),
+        }
     candidates = {}
     common = {
         "num_classes": num_classes,

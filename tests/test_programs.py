@@ -109,6 +109,19 @@ def test_probing(finished, labelled_folder, tmp_path):
     # Again, with nothing to do but read: the same results.
     command_line.run("eval.py", *arguments)
     assert json.loads((run / "results.json").read_text()) == results
+    # Another probe on the same representations.
+    nearest = [
+        f"--workdir={tmp_path / 'nearest'}",
+        "--probe=knn",
+        "--layers=pixels,block1,pre_logits",
+    ]
+    command_line.run(
+        "eval.py", *arguments, *nearest, f"--representations_dir={run / 'representations'}"
+    )
+    by_neighbours = json.loads((tmp_path / "nearest" / "results.json").read_text())
+    assert by_neighbours["layers"]["pixels"]["top1"] == 1.0
+    assert not (tmp_path / "nearest" / "representations").exists()
+
     compared = command_line.run("eval.py", f"--compare={run}", f"--workdir={tmp_path / 'both'}")
     assert "100.0 %" in compared.stdout
     assert (tmp_path / "both" / "comparison.png").exists()
