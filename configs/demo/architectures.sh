@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Rotation with each of the six architectures on scenes, and a linear probe on the five layers of
-# each: one epoch, 2 000 labelled images, seed 0. About fifteen minutes on two cores, after
+# each: one epoch, 2 000 labelled images, seed 0. About fourteen minutes on two cores, after
 # `source .venv/bin/activate`. Stopped and called again, it goes on where it was.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
