@@ -10,7 +10,7 @@ prints a table and leaves results.json and accuracy_by_layer.png in the run's di
 puts the results of several runs side by side.
 """
 
-import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
+from programs import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
 
 import dataclasses
 import json
@@ -22,7 +22,7 @@ from etils import epath
 import data
 from evaluate import logistic_regression, neighbours, report, representations, saved_models
 from evaluate.progress import FitProgress
-from pretext import run_directory, strategies
+from programs import command_line, run_directory, strategies
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +120,7 @@ def main(argv: list[str]) -> None:
         )
 
     # ---------------------------------------------------------------- run directory
-    workdir = run_directory.claim(config.workdir, run_directory.flag_texts(names), MAY_DIFFER)
+    workdir = run_directory.claim(config.workdir, command_line.flag_texts(names), MAY_DIFFER)
 
     # ---------------------------------------------------------------- representations
     options = representations.ExtractOptions(
@@ -288,4 +288,4 @@ def fit_and_measure(
 
 
 if __name__ == "__main__":
-    run_directory.run("eval.py", main)
+    command_line.run("eval.py", main)

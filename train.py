@@ -5,7 +5,7 @@
 ends with runs/rotation/saved_model. Run again, the same command goes on where it was stopped.
 """
 
-import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
+from programs import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
 
 import dataclasses
 
@@ -16,11 +16,12 @@ import data
 import models
 import pretext
 from data import pipeline
-from pretext import loop, run_directory, strategies
+from pretext import loop
 from pretext.export import export
 from pretext.momentum import Momentum
 from pretext.schedule import WarmupPiecewise
 from pretext.trainer import PretextTrainer
+from programs import command_line, run_directory, strategies
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +176,7 @@ def main(argv: list[str]) -> None:
 
     # ---------------------------------------------------------------- run directory
     # Last of the checks, so that a run that cannot start leaves nothing behind.
-    workdir = run_directory.claim(config.workdir, run_directory.flag_texts(names), MAY_DIFFER)
+    workdir = run_directory.claim(config.workdir, command_line.flag_texts(names), MAY_DIFFER)
     saved_model = workdir / "saved_model"
     if saved_model.exists():
         print(f"{saved_model} is already there: this run is finished")
@@ -211,4 +212,4 @@ def learning_rate(config: Config, steps: int) -> WarmupPiecewise:
 
 
 if __name__ == "__main__":
-    run_directory.run("train.py", main)
+    command_line.run("train.py", main)

@@ -16,9 +16,9 @@ from tqdm import tqdm
 
 from data import pipeline
 from data.records import Records
-from pretext.run_directory import MetricsFile
 from pretext.task import Batch
 from pretext.trainer import PretextTrainer
+from programs.metrics_file import MetricsFile
 
 
 @dataclasses.dataclass(frozen=True)

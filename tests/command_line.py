@@ -15,7 +15,7 @@ ENVIRONMENT = {
 # Several command lines in one process, because importing TensorFlow takes longer than they do.
 SEVERAL = """
 import contextlib, io, sys
-import quiet
+from programs import quiet
 from absl import flags
 import {program} as program
 for arguments in {arguments!r}:

@@ -1,0 +1,45 @@
+"""`metrics.csv`: numbers by step, continued where a run restarts."""
+
+import csv
+import io
+
+import tensorflow as tf
+from etils import epath
+
+from programs.run_directory import write_whole
+
+
+class MetricsFile:
+    """`metrics.csv`: one row per logged step, cut back to the step a run restarts from.
+
+    Args:
+        path: the file.
+        columns: the columns' names, `step` first.
+        step: rows of later steps are dropped.
+    """
+
+    def __init__(self, path: epath.Path, columns: list[str], step: int) -> None:
+        self.path = path
+        self.columns = columns
+        kept = [row for row in read_metrics(path) if int(row["step"]) <= step]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: row.get(name, "") for name in columns} for row in kept)
+        write_whole(path, text.getvalue())
+
+    def append(self, row: dict[str, float]) -> None:
+        """Adds a row; columns that it lacks stay empty."""
+        text = io.StringIO()
+        csv.DictWriter(text, self.columns, lineterminator="\n").writerow(row)
+        with tf.io.gfile.GFile(str(self.path), "a") as file:
+            file.write(text.getvalue())
+
+
+def read_metrics(path: epath.Path) -> list[dict[str, str]]:
+    """The whole rows of a metrics file; a line cut short by a kill is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text().splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith("\n")]
+    return [row for row in csv.DictReader(whole) if None not in row.values()]
