@@ -13,7 +13,7 @@ from absl import logging
 
 from data import images as host
 from pretext import colour
-from pretext.task import Batch, Representations, TaskOptions
+from pretext.task import Batch, Representations, TaskOptions, check_embedded_views
 from pretext.triplet import check_margin, semi_hard_triplet_loss
 
 DRAWS = colour.DRAWS + 1  # of a view: its colours, and whether it turns grey
@@ -40,12 +40,7 @@ class Exemplar:
                 "compares views of one image"
             )
         check_margin(options.margin)
-        if not 0 <= options.grey_probability <= 1:
-            raise ValueError(
-                f"--grey_probability={options.grey_probability} must be between 0 and 1"
-            )
-        if options.embedding_size < 1:
-            raise ValueError(f"--embedding_size={options.embedding_size} must be at least 1")
+        check_embedded_views(options)
         self.options = options
         crop = host.InceptionCrop(options.crop_size)
         self.train_view = host.Views(crop, options.views_per_image)

@@ -12,7 +12,7 @@ import tensorflow as tf
 from data import images as host
 from pretext import patches
 from pretext.classification import ACCURACIES, accuracies, cross_entropy
-from pretext.task import Batch, Representations, TaskOptions
+from pretext.task import Batch, Representations, TaskOptions, check_embedded_views
 
 # [C] A network is probed on a central 192×192 of images whose smaller side has 224 pixels.
 RESIZE_PER_CROP = 224 / 192
@@ -32,12 +32,7 @@ class PatchTask:
 
     def __init__(self, options: TaskOptions) -> None:
         patches.check(options.crop_size, options.patch_size, options.patches_per_side)
-        if not 0 <= options.grey_probability <= 1:
-            raise ValueError(
-                f"--grey_probability={options.grey_probability} must be between 0 and 1"
-            )
-        if options.embedding_size < 1:
-            raise ValueError(f"--embedding_size={options.embedding_size} must be at least 1")
+        check_embedded_views(options)
         self.options = options
         self.patches = options.patches_per_side**2
         self.grid = {

@@ -6,54 +6,27 @@ but the content of the image gives the answer away.
 """
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from pretext import whole_images
-from pretext.classification import ACCURACIES, accuracies, cross_entropy, linear_head
-from pretext.task import Batch, Representations, TaskOptions
+from pretext.classification import linear_head
+from pretext.task import Batch
+from pretext.whole_images import WholeImageTask
 
 TURNS = 4
 
 
-class Rotation:
+class Rotation(WholeImageTask):
     """The rotation task; see `pretext.task.PretextTask` for what its parts mean."""
 
     name = "rotation"
-    metric_names = ACCURACIES
-
-    def __init__(self, options: TaskOptions) -> None:
-        self.options = options
-        self.train_view = whole_images.train_view(options)
-        self.pretext_view = self.eval_view = whole_images.central_view(options)
-        self.draws = whole_images.draws(options)
-        self.constants: dict[str, np.ndarray] = {}
-
-    def backbone_options(self, architecture: str) -> dict[str, object]:
-        return {}
 
     def head(self, features: int) -> keras.Model:
         return linear_head(features, TURNS, self.options.weight_decay)
 
     def views(self, batch: Batch, training: bool) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        pictures = whole_images.pictures(batch, self.options, training)
-        views = turn(pictures)
-        targets = tf.tile(tf.range(TURNS), [tf.shape(pictures)[0]])
+        views = turn(self.pictures(batch, training))
+        targets = tf.tile(tf.range(TURNS), [tf.shape(batch["image"])[0]])
         return {"images": views}, targets
-
-    def loss(self, targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        return cross_entropy(targets, logits)
-
-    def metrics(self, targets: tf.Tensor, logits: tf.Tensor) -> dict[str, tf.Tensor]:
-        return accuracies(targets, logits)
-
-    def logits(self, backbone: keras.Model, head: keras.Model, images: tf.Tensor) -> tf.Tensor:
-        return head({"pre_logits": self.represent(backbone, images, training=False)["pre_logits"]})
-
-    def represent(
-        self, backbone: keras.Model, images: tf.Tensor, training: bool
-    ) -> Representations:
-        return backbone(whole_images.normalise(images), training=training)
 
 
 def turn(images: tf.Tensor) -> tf.Tensor:

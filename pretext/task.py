@@ -56,6 +56,16 @@ class TaskOptions:
     permutations_file: str | None = None
 
 
+def check_embedded_views(options: TaskOptions) -> None:
+    """Raises a ValueError for what exemplar and the patch tasks cannot do: they turn views grey
+    and embed them.
+    """
+    if not 0 <= options.grey_probability <= 1:
+        raise ValueError(f"--grey_probability={options.grey_probability} must be between 0 and 1")
+    if options.embedding_size < 1:
+        raise ValueError(f"--embedding_size={options.embedding_size} must be at least 1")
+
+
 class PretextTask(Protocol):
     """A task: the views and targets made from a batch of images, the head, the loss.
 

@@ -1,36 +1,63 @@
-"""What rotation and the supervised baseline share: whole images, augmented, scaled to [-1, 1]."""
+"""What rotation and the supervised baseline share: whole images, augmented, scaled to [-1, 1].
 
+A task differs in its head and in the views and targets that it makes of these images.
+"""
+
+import keras
+import numpy as np
 import tensorflow as tf
 
 from data import images as host
-from data.pipeline import View
 from pretext import colour
-from pretext.task import Batch, TaskOptions
+from pretext.classification import ACCURACIES, accuracies, cross_entropy
+from pretext.task import Batch, Representations, TaskOptions
 
 
-def train_view(options: TaskOptions) -> View:
-    """What the host cuts out for training: an Inception crop, or a random square."""
-    if options.augmentation == "inception":
-        return host.InceptionCrop(options.crop_size)
-    return host.RandomCrop(options.resize_size, options.crop_size)
+class WholeImageTask:
+    """The half of a `pretext.task.PretextTask` that both tasks have.
 
+    The host cuts out an Inception crop, or a random square with `--augmentation=crop`, and the
+    centre for everything but training; Inception's colours are the device's.
+    """
 
-def central_view(options: TaskOptions) -> host.CentralCrop:
-    """What the host cuts out for everything but training."""
-    return host.CentralCrop(options.resize_size, options.crop_size)
+    metric_names = ACCURACIES
 
+    def __init__(self, options: TaskOptions) -> None:
+        self.options = options
+        self.inception = options.augmentation == "inception"
+        self.pretext_view = self.eval_view = host.CentralCrop(
+            options.resize_size, options.crop_size
+        )
+        if self.inception:
+            self.train_view = host.InceptionCrop(options.crop_size)
+        else:
+            self.train_view = host.RandomCrop(options.resize_size, options.crop_size)
+        self.draws = colour.DRAWS if self.inception else 0
+        self.constants: dict[str, np.ndarray] = {}
 
-def draws(options: TaskOptions) -> int:
-    """How many random numbers `pictures` needs for an image."""
-    return colour.DRAWS if options.augmentation == "inception" else 0
+    def backbone_options(self, architecture: str) -> dict[str, object]:
+        return {}
 
+    def pictures(self, batch: Batch, training: bool) -> tf.Tensor:
+        """A batch's images in [-1, 1], with their colours distorted in Inception's training."""
+        images = tf.cast(batch["image"], tf.float32) / 255.0
+        if training and self.inception:
+            images = colour.distort(images, batch["draws"])
+        return normalise(images)
 
-def pictures(batch: Batch, options: TaskOptions, training: bool) -> tf.Tensor:
-    """A batch's images in [-1, 1], with their colours distorted in Inception's training."""
-    images = tf.cast(batch["image"], tf.float32) / 255.0
-    if training and options.augmentation == "inception":
-        images = colour.distort(images, batch["draws"])
-    return normalise(images)
+    def loss(self, targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        return cross_entropy(targets, logits)
+
+    def metrics(self, targets: tf.Tensor, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+        return accuracies(targets, logits)
+
+    def logits(self, backbone: keras.Model, head: keras.Model, images: tf.Tensor) -> tf.Tensor:
+        return head({"pre_logits": self.represent(backbone, images, training=False)["pre_logits"]})
+
+    def represent(
+        self, backbone: keras.Model, images: tf.Tensor, training: bool
+    ) -> Representations:
+        return backbone(normalise(images), training=training)
 
 
 def normalise(images: tf.Tensor) -> tf.Tensor:
