@@ -115,6 +115,34 @@ def extract(
     return files.open(records)
 
 
+def represent(
+    model: SavedModel, images: tf.Tensor, options: ExtractOptions
+) -> dict[str, tf.Tensor]:
+    """One forward pass: the pooled representations of a batch, on the device that calls this.
+
+    Args:
+        model: the network.
+        images: uint8, RGB, (N, H, W, 3), cropped.
+        options: its `layers`, `pooling`, `max_features` and `dtype` count here.
+
+    Returns:
+        By layer (N, D), of `options.dtype`.
+    """
+    pictures = tf.cast(images, tf.float32) / 255.0
+    outputs = model.represent(pictures) | {PIXELS: pictures}
+    return {
+        layer: tf.cast(
+            pooling.pool(
+                outputs[layer],
+                "avg" if layer == PIXELS else options.pooling,
+                options.max_features,
+            ),
+            options.dtype,
+        )
+        for layer in options.layers
+    }
+
+
 def _extract(
     model: SavedModel,
     records: Records,
@@ -125,24 +153,13 @@ def _extract(
 ) -> None:
     view = images.CentralCrop(options.resize_size, options.crop_size)
 
-    def represent(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        pictures = tf.cast(batch["image"], tf.float32) / 255.0
-        outputs = model.represent(pictures) | {PIXELS: pictures}
-        return {
-            layer: tf.cast(
-                pooling.pool(
-                    outputs[layer],
-                    "avg" if layer == PIXELS else options.pooling,
-                    options.max_features,
-                ),
-                options.dtype,
-            )
-            for layer in options.layers
-        } | {"labels": batch["label"], "valid": batch["valid"]}
+    def replica_step(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        layers = represent(model, batch["image"], options)
+        return layers | {"labels": batch["label"], "valid": batch["valid"]}
 
     @tf.function
     def step(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        parts = strategy.run(represent, (batch,))
+        parts = strategy.run(replica_step, (batch,))
         return {
             name: tf.concat(strategy.experimental_local_results(part), axis=0)
             for name, part in parts.items()
