@@ -15,12 +15,11 @@ from programs import quiet  # noqa: F401, I001 (before anything that imports Ten
 import dataclasses
 import json
 
-import numpy as np
 from absl import flags
 from etils import epath
 
 import data
-from evaluate import logistic_regression, neighbours, report, representations, saved_models
+from evaluate import logistic_regression, neighbours, probes, report, representations, saved_models
 from evaluate.progress import FitProgress
 from programs import command_line, run_directory, strategies
 
@@ -40,6 +39,7 @@ class Config:
     probe: str
     l2: str
     max_updates: int
+    neighbours: int
     resize_size: int
     crop_size: int
     pooling: str
@@ -66,8 +66,8 @@ flags.DEFINE_list(
 flags.DEFINE_enum(
     "probe",
     "lbfgs",
-    ["lbfgs", "knn"],
-    "lbfgs: logistic regression by L-BFGS; knn: the 20 nearest neighbours, nothing to fit.",
+    probes.NAMES,
+    "lbfgs: logistic regression by L-BFGS; knn: the nearest neighbours by cosine, nothing to fit.",
 )
 flags.DEFINE_string(
     "l2",
@@ -76,6 +76,7 @@ flags.DEFINE_string(
     "1e-6 … 1e-1 on a held-out fifth of the training split).",
 )
 flags.DEFINE_integer("max_updates", logistic_regression.MAX_UPDATES, "The limit of L-BFGS updates.")
+flags.DEFINE_integer("neighbours", neighbours.NEIGHBOURS, "How many vote for --probe=knn.")
 flags.DEFINE_integer("resize_size", 0, "Pixels of the smaller side; 0: what the model asks for.")
 flags.DEFINE_integer("crop_size", 0, "Pixels of the central crop; 0: what the model asks for.")
 flags.DEFINE_enum("pooling", "max", ["max", "avg", "adaptive_max", "adaptive_avg"], "Of big maps.")
@@ -108,7 +109,13 @@ def main(argv: list[str]) -> None:
         model = saved_models.load(config.saved_model)
     resize_size, crop_size = input_size(config, model)
     check_layers(config, model)
-    penalty = read_l2(config.l2)
+    probe_options = probes.ProbeOptions(
+        probe=config.probe,
+        l2=probes.read_l2(config.l2),
+        max_updates=config.max_updates,
+        neighbours=config.neighbours,
+        seed=config.seed,
+    )
     splits = {
         name: data.load(config.dataset, split, config.data_dir)
         for name, split in (("train", config.train_split), ("val", config.val_split))
@@ -144,14 +151,11 @@ def main(argv: list[str]) -> None:
     for layer in config.layers:
         if layer not in done:
             with FitProgress(layer) as progress:
-                done[layer] = fit_and_measure(
-                    train.layers[layer],
-                    train.labels,
-                    val.layers[layer],
-                    val.labels,
+                done[layer] = probes.measure(
+                    probes.Examples(train.layers[layer], train.labels),
+                    probes.Examples(val.layers[layer], val.labels),
                     num_classes=num_classes,
-                    penalty=penalty,
-                    config=config,
+                    options=probe_options,
                     strategy=strategy,
                     progress=progress,
                 )
@@ -220,71 +224,6 @@ def check_layers(config: Config, model: saved_models.SavedModel) -> None:
             f"--layers: {config.saved_model} has no layer {', '.join(unknown) or '(none given)'}; "
             f"it has {', '.join(known)}"
         )
-
-
-def read_l2(text: str) -> float | str:
-    """A penalty, or the name of a way to find it."""
-    if text in ("auto", "paper"):
-        return text
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise ValueError(f"--l2={text}: use auto, paper or a number of at least 0")
-    return value
-
-
-def fit_and_measure(
-    features: np.ndarray,
-    labels: np.ndarray,
-    val_features: np.ndarray,
-    val_labels: np.ndarray,
-    *,
-    num_classes: int,
-    penalty: float | str,
-    config: Config,
-    strategy: object,
-    progress: FitProgress,
-) -> dict[str, object]:
-    """One layer's row of results."""
-    if config.probe == "knn":
-        top1, top5 = neighbours.evaluate(
-            features, labels, val_features, val_labels, num_classes=num_classes
-        )
-        return {
-            "features": features.shape[1],
-            "top1": top1,
-            "top5": top5,
-            "seconds": progress.seconds(),
-        }
-    candidates = {}
-    common = {
-        "num_classes": num_classes,
-        "max_updates": config.max_updates,
-        "strategy": strategy,
-        "progress": progress,
-    }
-    if penalty == "auto":
-        choice = logistic_regression.choose_l2(features, labels, seed=config.seed, **common)
-        probe, candidates = choice.probe, choice.accuracies
-    else:
-        if penalty == "paper":
-            penalty = logistic_regression.paper_l2(features.shape[1], num_classes)
-        probe = logistic_regression.fit(features, labels, l2=penalty, **common)
-    top1, top5, loss = logistic_regression.evaluate(probe, val_features, val_labels)
-    return {
-        "features": features.shape[1],
-        "top1": top1,
-        "top5": top5,
-        "loss": loss,
-        "l2": probe.l2,
-        "held_out_top1_by_l2": {f"{l2:g}": accuracy for l2, accuracy in candidates.items()},
-        "train_loss": probe.loss,
-        "updates": probe.updates,
-        "converged": probe.converged,
-        "seconds": progress.seconds(),
-    }
 
 
 if __name__ == "__main__":
