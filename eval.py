@@ -19,8 +19,18 @@ from absl import flags
 from etils import epath
 
 import data
-from evaluate import logistic_regression, neighbours, probes, report, representations, saved_models
+from evaluate import (
+    gradient_probe,
+    logistic_regression,
+    neighbours,
+    probes,
+    protocols,
+    report,
+    representations,
+    saved_models,
+)
 from evaluate.progress import FitProgress
+from evaluate.training_examples import AugmentedExamples, CachedExamples
 from programs import command_line, run_directory, strategies
 
 
@@ -40,6 +50,13 @@ class Config:
     l2: str
     max_updates: int
     neighbours: int
+    augmentation: str
+    train_batch_size: int
+    epochs: int
+    learning_rate: float
+    lr_scale_batch_size: int
+    decay_epochs: list[str]
+    checkpoint_every_steps: int
     resize_size: int
     crop_size: int
     pooling: str
@@ -66,17 +83,42 @@ flags.DEFINE_list(
 flags.DEFINE_enum(
     "probe",
     "lbfgs",
-    probes.NAMES,
-    "lbfgs: logistic regression by L-BFGS; knn: the nearest neighbours by cosine, nothing to fit.",
+    [*probes.NAMES, *protocols.PAPER],
+    "lbfgs: logistic regression by L-BFGS; knn: the nearest neighbours by cosine, nothing to fit; "
+    "sgd: logistic regression by SGD with momentum; mlp: one hidden layer of 1000, by SGD.",
 )
 flags.DEFINE_string(
     "l2",
     "auto",
-    "The penalty λ: a number, paper (100 / (features · classes)), or auto (the best of "
-    "1e-6 … 1e-1 on a held-out fifth of the training split).",
+    "The penalty λ: a number, paper (100 / (features · classes)), or auto (lbfgs: the best of "
+    "1e-6 … 1e-1 on a held-out fifth of the training split; sgd: 0; mlp: paper).",
 )
 flags.DEFINE_integer("max_updates", logistic_regression.MAX_UPDATES, "The limit of L-BFGS updates.")
 flags.DEFINE_integer("neighbours", neighbours.NEIGHBOURS, "How many vote for --probe=knn.")
+flags.DEFINE_enum(
+    "augmentation",
+    "auto",
+    ["auto", "crop", "none"],
+    "Of sgd, mlp: crop (random place and flip, the network runs at every step) or none "
+    "(representations that are computed once); auto: crop for sgd, none for mlp.",
+)
+flags.DEFINE_integer(
+    "train_batch_size", 0, "Of sgd, mlp: examples per update, over all devices; 0: 2048, 512."
+)
+flags.DEFINE_integer("epochs", 0, "Of sgd, mlp: passes over the training split; 0: 520, 180.")
+flags.DEFINE_float("learning_rate", 0.0, "Of sgd, mlp: the rate at first; 0: 0.1, 0.01.")
+flags.DEFINE_integer(
+    "lr_scale_batch_size",
+    0,
+    "Of sgd, mlp: the rate is learning_rate · train_batch_size / this; 0: not scaled.",
+)
+flags.DEFINE_list(
+    "decay_epochs",
+    ["auto"],
+    "Of sgd, mlp: epochs after which the rate is divided by ten; auto: after 480 and 500 "
+    "520ths, 60 and 120 180ths of --epochs; empty: never.",
+)
+flags.DEFINE_integer("checkpoint_every_steps", 500, "Of sgd, mlp: steps between two checkpoints.")
 flags.DEFINE_integer("resize_size", 0, "Pixels of the smaller side; 0: what the model asks for.")
 flags.DEFINE_integer("crop_size", 0, "Pixels of the central crop; 0: what the model asks for.")
 flags.DEFINE_enum("pooling", "max", ["max", "avg", "adaptive_max", "adaptive_avg"], "Of big maps.")
@@ -85,10 +127,17 @@ flags.DEFINE_enum("dtype", "float32", ["float32", "float16"], "Of the representa
 flags.DEFINE_integer("batch_size", 64, "Images per forward pass.")
 flags.DEFINE_enum("strategy", "auto", strategies.NAMES, "Which devices to use.")
 flags.DEFINE_string("representations_dir", None, "Default: representations/ in --workdir.")
-flags.DEFINE_integer("seed", 0, "Of the held-out fifth.")
+flags.DEFINE_integer("seed", 0, "Of the held-out fifth; of sgd, mlp: of all random choices.")
 
 # Between two starts of one run these may change: they do not change its result.
-MAY_DIFFER = ("workdir", "data_dir", "strategy", "batch_size", "representations_dir")
+MAY_DIFFER = (
+    "workdir",
+    "data_dir",
+    "strategy",
+    "batch_size",
+    "representations_dir",
+    "checkpoint_every_steps",
+)
 
 
 def main(argv: list[str]) -> None:
@@ -116,6 +165,19 @@ def main(argv: list[str]) -> None:
         neighbours=config.neighbours,
         seed=config.seed,
     )
+    protocol = None
+    if config.probe in protocols.PAPER:
+        protocol = protocols.build(
+            config.probe,
+            l2=probe_options.l2,
+            augmentation=config.augmentation,
+            train_batch_size=config.train_batch_size,
+            epochs=config.epochs,
+            learning_rate=config.learning_rate,
+            lr_scale_batch_size=config.lr_scale_batch_size,
+            decay_epochs=config.decay_epochs,
+        )
+        strategies.check_batch_size(strategy, protocol.train_batch_size, "train_batch_size")
     splits = {
         name: data.load(config.dataset, split, config.data_dir)
         for name, split in (("train", config.train_split), ("val", config.val_split))
@@ -125,6 +187,9 @@ def main(argv: list[str]) -> None:
         raise ValueError(
             f"{config.dataset} has no labels to probe with; a folder needs a sub-folder per class"
         )
+
+    if protocol:
+        protocols.steps_per_epoch(protocol, splits["train"].size)
 
     # ---------------------------------------------------------------- run directory
     workdir = run_directory.claim(config.workdir, command_line.flag_texts(names), MAY_DIFFER)
@@ -140,14 +205,35 @@ def main(argv: list[str]) -> None:
         dtype=config.dtype,
     )
     directory = epath.Path(config.representations_dir or workdir / "representations")
+    augmented = protocol is not None and protocol.augmentation == "crop"
     train, val = (
         representations.extract(model, splits[name], options, directory / name, strategy)
+        if name == "val" or not augmented
+        else None
         for name in ("train", "val")
     )
 
     # ---------------------------------------------------------------- probes
     partial = workdir / "results.partial.json"
     done = json.loads(partial.read_text()) if partial.exists() else {}
+    unreadable = train.unreadable if train else 0
+    if protocol:
+        training = (
+            AugmentedExamples(model, splits["train"], options)
+            if augmented
+            else CachedExamples(train, num_classes)
+        )
+        done = gradient_probe.GradientProbe(
+            protocol,
+            training,
+            val,
+            num_classes=num_classes,
+            strategy=strategy,
+            workdir=workdir,
+            seed=config.seed,
+            checkpoint_every_steps=config.checkpoint_every_steps,
+        ).run()
+        unreadable += len(training.unreadable.reasons)
     for layer in config.layers:
         if layer not in done:
             with FitProgress(layer) as progress:
@@ -169,11 +255,12 @@ def main(argv: list[str]) -> None:
         "train_split": config.train_split,
         "val_split": config.val_split,
         "classes": num_classes,
-        "train_examples": len(train.labels),
+        "train_examples": splits["train"].size - unreadable,
         "val_examples": len(val.labels),
-        "unreadable": train.unreadable + val.unreadable,
+        "unreadable": unreadable + val.unreadable,
         "probe": config.probe,
         "l2": config.l2,
+        "training": dataclasses.asdict(protocol) if protocol else None,
         "resize_size": resize_size,
         "crop_size": crop_size,
         "pooling": config.pooling,

@@ -207,7 +207,7 @@ def learning_rate(config: Config, steps: int) -> schedule.WarmupPiecewise:
     return schedule.in_epochs(
         config.learning_rate * scale,
         steps,
-        decay_epochs=config.decay_epochs,
+        decay_epochs=schedule.read_epochs(config.decay_epochs),
         warmup_epochs=config.warmup_epochs,
     )
 

@@ -5,7 +5,6 @@ validation split after every epoch. A run that is killed goes on from its last c
 with the weights, and the rows of metrics.csv, of a run that was not.
 """
 
-import dataclasses
 import time
 
 import numpy as np
@@ -16,53 +15,19 @@ from tqdm import tqdm
 
 from evaluate.heads import Heads
 from evaluate.objective import scores_by_example
+from evaluate.protocols import Protocol, steps_per_epoch
 from evaluate.representations import Representations
 from evaluate.training_examples import AugmentedExamples, Batch, CachedExamples
 from optimisation import schedule
 from optimisation.momentum import Momentum
 from programs.metrics_file import MetricsFile
 
-MOMENTUM = 0.9
-
-
-@dataclasses.dataclass(frozen=True)
-class Protocol:
-    """How a probe is trained.
-
-    Attributes:
-        hidden: units of the hidden layer; 0 for a linear probe.
-        dropout: of the hidden units.
-        augmentation: `crop` (random crops, the network runs at every step) or `none`
-            (representations that are computed once).
-        batch_size: examples per update, over all replicas.
-        learning_rate: before its first decay.
-        epochs: passes over the training examples.
-        decay_epochs: the epochs after which the rate is divided by ten, ascending.
-        l2: the factor λ of the penalty λ‖W‖², or `paper` for 100 / (features · classes).
-    """
-
-    hidden: int
-    dropout: float
-    augmentation: str
-    batch_size: int
-    learning_rate: float
-    epochs: int
-    decay_epochs: tuple[float, ...]
-    l2: float | str
-
-
-# The supplement names no penalty for SGD, and batches of 1024 for the patch tasks.
-PAPER = {
-    "sgd": Protocol(0, 0.0, "crop", 2048, 0.1, 520, (480, 500), 0.0),
-    "mlp": Protocol(1000, 0.5, "none", 512, 0.01, 180, (60, 120), "paper"),
-}
-
 
 class GradientProbe:
     """Trains the heads of all layers, with checkpoints, metrics and a progress bar.
 
     Args:
-        protocol: see `Protocol`.
+        protocol: see `evaluate.protocols`.
         training: the examples to train on.
         validation: the representations to measure on, those of all layers.
         num_classes: number of classes, at least 2.
@@ -88,14 +53,13 @@ class GradientProbe:
         seed: int = 0,
         checkpoint_every_steps: int = 500,
     ) -> None:
-        check(protocol, training.size)
+        self.steps_per_epoch = steps_per_epoch(protocol, training.size)
         self.protocol = protocol
         self.training = training
         self.validation = CachedExamples(validation, num_classes)
         self.strategy = strategy
         self.seed = seed
         self.checkpoint_every_steps = checkpoint_every_steps
-        self.steps_per_epoch = training.size // protocol.batch_size
         self.total_steps = self.steps_per_epoch * protocol.epochs
         self.layers = list(validation.layers)
 
@@ -111,7 +75,7 @@ class GradientProbe:
             rate = schedule.in_epochs(
                 protocol.learning_rate, self.steps_per_epoch, decay_epochs=protocol.decay_epochs
             )
-            self.optimizer = Momentum(rate, momentum=MOMENTUM)
+            self.optimizer = Momentum(rate, momentum=protocol.momentum)
             self.optimizer.build(self.heads.variables)
             # Sums of the epoch's losses. They are part of the checkpoint, so that a row of
             # metrics.csv does not depend on where the run was restarted.
@@ -155,8 +119,8 @@ class GradientProbe:
         started = time.perf_counter()
         protocol = self.protocol
         bar = tqdm(
-            total=self.total_steps * protocol.batch_size,
-            initial=self.step * protocol.batch_size,
+            total=self.total_steps * protocol.train_batch_size,
+            initial=self.step * protocol.train_batch_size,
             unit=" examples",
             desc=" ".join(self.layers),
             smoothing=0.02,
@@ -168,9 +132,9 @@ class GradientProbe:
                 if (step - 1) % self.steps_per_epoch == 0:
                     for variable in self.loss_sums.values():
                         variable.assign(0.0)
-                with self.training.unreadable.explained(protocol.batch_size):
+                with self.training.unreadable.explained(protocol.train_batch_size):
                     self._train_step(next(batches))
-                bar.update(protocol.batch_size)
+                bar.update(protocol.train_batch_size)
                 if step % self.steps_per_epoch == 0:
                     row = self._row(step)
                     self.metrics_file.append(row)
@@ -187,7 +151,9 @@ class GradientProbe:
         """By layer top-1, top-5 in [0, 1] and mean cross-entropy of the validation examples."""
         totals = {layer: np.zeros(3) for layer in self.layers}
         replicas = self.strategy.num_replicas_in_sync
-        batch_size = min(self.protocol.batch_size, -(-self.validation.size // replicas) * replicas)
+        batch_size = min(
+            self.protocol.train_batch_size, -(-self.validation.size // replicas) * replicas
+        )
         batches = self.strategy.distribute_datasets_from_function(
             lambda context: self.validation.in_order(context, batch_size=batch_size)
         )
@@ -201,7 +167,7 @@ class GradientProbe:
         return self.strategy.distribute_datasets_from_function(
             lambda context: self.training.batches(
                 context,
-                batch_size=self.protocol.batch_size,
+                batch_size=self.protocol.train_batch_size,
                 epochs=self.protocol.epochs,
                 seed=self.seed,
                 start_step=self.step,
@@ -290,14 +256,3 @@ class GradientProbe:
             }
             for layer, (top1, top5, loss) in self.validate().items()
         }
-
-
-def check(protocol: Protocol, size: int) -> None:
-    """Raises a ValueError unless so many examples can be trained on as the protocol says."""
-    if protocol.epochs < 1:
-        raise ValueError(f"--epochs={protocol.epochs}: a probe needs at least 1 epoch")
-    if size < protocol.batch_size:
-        raise ValueError(
-            f"there are {size} training examples, fewer than one batch of "
-            f"{protocol.batch_size}: use a smaller --train_batch_size"
-        )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from optimisation.momentum import Momentum
-from optimisation.schedule import WarmupPiecewise, in_epochs
+from optimisation.schedule import WarmupPiecewise, in_epochs, read_epochs
 
 GOLDEN = np.load(pathlib.Path(__file__).parents[1] / "golden" / "lr_schedule.npz")
 
@@ -32,7 +32,7 @@ def test_momentum_forgets_the_old_rate_at_once():
 
 def test_schedules_in_epochs():
     # The schedule study of section 4.7: a first decay, and another one 20 epochs later.
-    schedule = in_epochs(0.1, 7, decay_epochs=["30", "50"])
+    schedule = in_epochs(0.1, 7, decay_epochs=read_epochs(["30", "50"]))
     steps = [0, 30 * 7, 30 * 7 + 1, 50 * 7, 50 * 7 + 1, 70 * 7]
     rates = [float(schedule(step)) for step in steps]
     np.testing.assert_allclose(rates, [0.1, 0.1, 0.01, 0.01, 0.001, 0.001], rtol=1e-6)
@@ -40,11 +40,14 @@ def test_schedules_in_epochs():
     assert in_epochs(0.1, 100, warmup_epochs=0.25).warmup_steps == 25
 
 
-@pytest.mark.parametrize("decay_epochs", [["soon"], [20, 10], [-1], ["nan"], ["inf"]])
-def test_a_schedule_that_is_none(decay_epochs):
+@pytest.mark.parametrize("texts", [["soon"], ["20", "10"], ["-1"], ["nan"], ["inf"], [""]])
+def test_decays_that_are_none(texts):
     with pytest.raises(ValueError, match="use ascending numbers of epochs"):
-        in_epochs(0.1, 7, decay_epochs=decay_epochs)
-    with pytest.raises(ValueError, match="learning rate must be a number of at least 0, not nan"):
+        read_epochs(texts)
+
+
+def test_a_schedule_that_is_none():
+    with pytest.raises(ValueError, match="--learning_rate=nan: use a number of at least 0"):
         in_epochs(float("nan"), 7)
     with pytest.raises(ValueError, match="--warmup_epochs=-1: use a number of at least 0"):
         in_epochs(0.1, 7, warmup_epochs=-1)
