@@ -62,6 +62,16 @@ class GradientProbe:
         self.checkpoint_every_steps = checkpoint_every_steps
         self.total_steps = self.steps_per_epoch * protocol.epochs
         self.layers = list(validation.layers)
+        replicas = strategy.num_replicas_in_sync
+        all_of_them = -(-self.validation.size // replicas) * replicas
+        validation_batch = min(protocol.train_batch_size, all_of_them)
+        self.validation_steps = -(-self.validation.size // validation_batch)
+        # One iterator for all epochs: making one takes as long as measuring a small data set.
+        self.validation_batches = iter(
+            strategy.distribute_datasets_from_function(
+                lambda context: self.validation.in_order(context, batch_size=validation_batch)
+            )
+        )
 
         with strategy.scope():
             self.heads = Heads(
@@ -150,14 +160,8 @@ class GradientProbe:
     def validate(self) -> dict[str, tuple[float, float, float]]:
         """By layer top-1, top-5 in [0, 1] and mean cross-entropy of the validation examples."""
         totals = {layer: np.zeros(3) for layer in self.layers}
-        replicas = self.strategy.num_replicas_in_sync
-        batch_size = min(
-            self.protocol.train_batch_size, -(-self.validation.size // replicas) * replicas
-        )
-        batches = self.strategy.distribute_datasets_from_function(
-            lambda context: self.validation.in_order(context, batch_size=batch_size)
-        )
-        for batch in batches:
+        for _ in range(self.validation_steps):
+            batch = next(self.validation_batches)
             for layer, sums in self._validation_step(batch).items():
                 totals[layer] += sums.numpy()
         means = {layer: total / self.validation.size for layer, total in totals.items()}

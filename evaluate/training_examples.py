@@ -6,6 +6,7 @@ anew in every epoch, drop the last, incomplete batch, and make a batch a functio
 (seed, epoch, step), so that a run can go on at any step.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -90,7 +91,7 @@ class CachedExamples:
         return self._read(parts, batch_size // replicas)
 
     def in_order(self, context: tf.distribute.InputContext, *, batch_size: int) -> tf.data.Dataset:
-        """One pass over all examples in batches of one size, the last one filled up.
+        """All examples in batches of one size, the last one filled up, over and over again.
 
         As `batches`, with `valid`, float32, (n,): 1 for an example, 0 for what fills up.
         """
@@ -98,7 +99,7 @@ class CachedExamples:
 
         def parts() -> Iterator[np.ndarray]:
             filled_up = np.arange(-(-self.size // batch_size) * batch_size)
-            for batch in filled_up.reshape(-1, batch_size):
+            for batch in itertools.cycle(filled_up.reshape(-1, batch_size)):
                 here = batch[context.input_pipeline_id :: hosts]
                 yield from here.reshape(replicas // hosts, batch_size // replicas)
 
