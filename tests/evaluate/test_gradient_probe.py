@@ -229,7 +229,7 @@ def test_odd_examples(name, tmp_path) -> None:
     train = examples(dtype=np.float16)
     train.layers["bad"][:] = 3.0  # Constant.
     train.labels[train.labels == 2] = 1  # A class without examples.
-    how = protocol(name, learning_rate=0.1)
+    how = protocol(name, learning_rate=0.1, l2=0.0, epochs=6, decay_epochs=())
     trained = probe(tmp_path / "odd", how, CachedExamples(train, CLASSES))
     results = trained.run()
     assert results["good"]["top1"] > 0.4
