@@ -115,10 +115,15 @@ flags.DEFINE_integer(
 flags.DEFINE_list(
     "decay_epochs",
     ["auto"],
-    "Of sgd, mlp: epochs after which the rate is divided by ten; auto: after 480 and 500 "
-    "520ths, 60 and 120 180ths of --epochs; empty: never.",
+    "Of sgd, mlp: epochs after which the rate is divided by ten; auto: 480, 500 of 520 for sgd, "
+    "60, 120 of 180 for mlp, in proportion to --epochs; empty: never.",
 )
-flags.DEFINE_integer("checkpoint_every_steps", 500, "Of sgd, mlp: steps between two checkpoints.")
+flags.DEFINE_integer(
+    "checkpoint_every_steps",
+    500,
+    "Of sgd, mlp: steps between two checkpoints.",
+    lower_bound=1,
+)
 flags.DEFINE_integer("resize_size", 0, "Pixels of the smaller side; 0: what the model asks for.")
 flags.DEFINE_integer("crop_size", 0, "Pixels of the central crop; 0: what the model asks for.")
 flags.DEFINE_enum("pooling", "max", ["max", "avg", "adaptive_max", "adaptive_avg"], "Of big maps.")
@@ -187,7 +192,6 @@ def main(argv: list[str]) -> None:
         raise ValueError(
             f"{config.dataset} has no labels to probe with; a folder needs a sub-folder per class"
         )
-
     if protocol:
         protocols.steps_per_epoch(protocol, splits["train"].size)
 
