@@ -57,6 +57,7 @@ class GradientProbe:
         self.protocol = protocol
         self.training = training
         self.validation = CachedExamples(validation, num_classes)
+        self.num_classes = num_classes
         self.strategy = strategy
         self.seed = seed
         self.checkpoint_every_steps = checkpoint_every_steps
@@ -246,6 +247,15 @@ class GradientProbe:
 
     def _results(self, seconds: float) -> dict[str, dict[str, object]]:
         train_losses = self._epoch_losses()
+        for layer, loss in train_losses.items():
+            if loss > np.log(self.num_classes) * 1.05:
+                logging.warning(
+                    "layer %s ended with a loss of %.3g, more than guessing has (%.3g): the "
+                    "learning rate is too large for its features, try a smaller --learning_rate",
+                    layer,
+                    loss,
+                    np.log(self.num_classes),
+                )
         return {
             layer: {
                 "features": self.heads.features[layer],

@@ -260,6 +260,15 @@ def test_bad_features_are_one_line_that_names_the_layer(tmp_path) -> None:
         diverging.run()
 
 
+def test_a_rate_too_large_for_a_layer_is_a_warning(tmp_path, caplog) -> None:
+    train = examples()
+    train.layers["bad"] *= 1000
+    probe(tmp_path, protocol(), CachedExamples(train, CLASSES)).run()
+    (warning,) = (record.getMessage() for record in caplog.records)
+    assert warning.startswith("layer bad ended with a loss of ")
+    assert "more than guessing has (1.39)" in warning
+
+
 def test_through_eval_py(model, labelled_folder, tmp_path) -> None:
     def line(run: str, *arguments: str) -> list[str]:
         return [
