@@ -3,7 +3,8 @@
 The features of a data set are the largest thing an evaluation holds (ImageNet at 8192 features:
 21 GB as float16), so everything that reads them walks over blocks of rows. `tf.constant` would
 copy each block. Here a block is lent to TensorFlow as it lies, in memory or in a memory-mapped
-file; only arrays with gaps between their elements go through one staging buffer.
+file; only arrays with gaps between their elements, and rows chosen out of an array
+(`evaluate.low_data.ChosenRows`), go through one staging buffer.
 
 TensorFlow's kernels take memory from addresses divisible by 64 only. Memory maps begin there,
 arrays of `numpy.empty` in general do not. Of such an array the rows are lent from the first
@@ -51,7 +52,7 @@ class RowBlocks:
         self._features = features
         self._flat = None
         self._skipped = 0
-        if features.flags.c_contiguous:
+        if isinstance(features, np.ndarray) and features.flags.c_contiguous:
             self._flat = np.asarray(_Writable(features)).reshape(-1)
             self._skipped = -features.ctypes.data % ALIGNMENT // features.itemsize
             if self._skipped > features.shape[1]:

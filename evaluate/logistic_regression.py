@@ -191,7 +191,10 @@ def held_out_fifth(labels: np.ndarray, seed: int) -> np.ndarray:
         ValueError: there are fewer than 5 examples.
     """
     if len(labels) < 5:
-        raise ValueError(f"Holding out a fifth takes 5 examples, there are {len(labels)}.")
+        raise ValueError(
+            f"Choosing the penalty on a held-out fifth takes 5 examples, there are {len(labels)}: "
+            "give a number instead, such as --l2=1e-3."
+        )
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
     held_out = np.zeros(len(labels), np.float32)

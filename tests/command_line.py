@@ -25,8 +25,7 @@ for arguments in {arguments!r}:
     output = io.StringIO()
     try:
         with contextlib.redirect_stderr(output), contextlib.redirect_stdout(output):
-            flags.FLAGS(["program", *arguments])
-            program.main(["program"])
+            program.main(flags.FLAGS(["program", *arguments]))
         print("OK")
     except (Exception, SystemExit) as error:
         print(type(error).__name__ + ": " + str(error).replace(chr(10), "|"))
