@@ -104,6 +104,7 @@ flags.DEFINE_integer("batch_size", 64, "Images per forward pass.")
 flags.DEFINE_enum("strategy", "auto", strategies.NAMES, "Which devices to use.")
 flags.DEFINE_string("representations_dir", None, "Default: representations/ in --workdir.")
 flags.DEFINE_integer("seed", 0, "Of --train_fraction's images and of the held-out fifth.")
+flags.FLAGS.set_gnu_getopt(True)  # Flags may follow --compare's further runs.
 
 # Between two starts of one run these may change: they do not change its result.
 MAY_DIFFER = ("workdir", "data_dir", "strategy", "batch_size", "representations_dir")
@@ -264,5 +265,4 @@ def check_layers(config: Config, model: saved_models.SavedModel) -> None:
 
 
 if __name__ == "__main__":
-    flags.FLAGS.set_gnu_getopt(True)  # Flags may follow --compare's further runs.
     command_line.run("eval.py", main)

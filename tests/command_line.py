@@ -32,12 +32,14 @@ for arguments in {arguments!r}:
 """
 
 
-def run(program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+def run(
+    program: str, *arguments: str, check: bool = True, cwd: pathlib.Path = ROOT
+) -> subprocess.CompletedProcess:
     """Runs `train.py` or `eval.py` to its end; fails the test if it fails, unless told not to."""
     result = subprocess.run(
         [sys.executable, str(ROOT / program), *arguments],
         env=ENVIRONMENT,
-        cwd=ROOT,
+        cwd=cwd,
         capture_output=True,
         text=True,
     )
