@@ -5,9 +5,10 @@
 
 prints a table and leaves results.json and accuracy_by_layer.png in the run's directory. And
 
-    python eval.py --compare=runs/a,runs/b --workdir=runs/comparison
+    python eval.py --compare runs/a runs/b --workdir=runs/comparison
 
-puts the results of several runs side by side.
+puts the results of several runs side by side: prints them and leaves comparison.png and
+comparison.csv in --workdir, or else in the current directory.
 """
 
 from programs import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
@@ -20,8 +21,10 @@ from etils import epath
 
 import data
 from evaluate import (
+    comparison,
     gradient_probe,
     logistic_regression,
+    low_data,
     neighbours,
     probes,
     protocols,
@@ -29,7 +32,7 @@ from evaluate import (
     representations,
     saved_models,
 )
-from evaluate.progress import FitProgress
+from evaluate.label_free import label_free_scores
 from evaluate.training_examples import AugmentedExamples, CachedExamples
 from programs import command_line, run_directory, strategies
 
@@ -45,6 +48,7 @@ class Config:
     data_dir: str
     train_split: str
     val_split: str
+    train_fraction: float
     layers: list[str]
     probe: str
     l2: str
@@ -69,12 +73,20 @@ class Config:
 
 
 flags.DEFINE_string("workdir", None, "The run's directory: representations, results, plot.")
-flags.DEFINE_list("compare", [], "Directories of finished runs to put side by side; nothing else.")
+flags.DEFINE_list(
+    "compare", [], "Directories of finished runs to put side by side: --compare A B, --compare=A,B."
+)
 flags.DEFINE_string("saved_model", None, "The network: a SavedModel as train.py exports it.")
 flags.DEFINE_string("dataset", "folder", "Where images come from: folder, scenes or a TFDS name.")
 flags.DEFINE_string("data_dir", None, "The folder of images, or TFDS' data directory.")
 flags.DEFINE_string("train_split", "train", "Labelled images to fit the probes to.")
 flags.DEFINE_string("val_split", "val", "Labelled images to measure the probes on.")
+flags.DEFINE_float(
+    "train_fraction",
+    1.0,
+    "Of the training split's labels, what the probes get: as many images of every class, the same "
+    "ones for every layer and model.",
+)
 flags.DEFINE_list(
     "layers",
     ["block1", "block2", "block3", "block4", "pre_logits"],
@@ -132,7 +144,12 @@ flags.DEFINE_enum("dtype", "float32", ["float32", "float16"], "Of the representa
 flags.DEFINE_integer("batch_size", 64, "Images per forward pass.")
 flags.DEFINE_enum("strategy", "auto", strategies.NAMES, "Which devices to use.")
 flags.DEFINE_string("representations_dir", None, "Default: representations/ in --workdir.")
-flags.DEFINE_integer("seed", 0, "Of the held-out fifth; of sgd, mlp: of all random choices.")
+flags.DEFINE_integer(
+    "seed",
+    0,
+    "Of --train_fraction's images and of the held-out fifth; of sgd, mlp: of all random choices.",
+)
+flags.FLAGS.set_gnu_getopt(True)  # Flags may follow --compare's further runs.
 
 # Between two starts of one run these may change: they do not change its result.
 MAY_DIFFER = (
@@ -146,15 +163,14 @@ MAY_DIFFER = (
 
 
 def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise ValueError(f"what is {argv[1]}? Every option begins with -- and a name")
-
     # ---------------------------------------------------------------- flags
     names = [field.name for field in dataclasses.fields(Config)]
     config = Config(**{name: flags.FLAGS[name].value for name in names})
     if config.compare:
-        compare(config)
+        compare(config, further=argv[1:])
         return
+    if len(argv) > 1:
+        raise ValueError(f"what is {argv[1]}? Every option begins with -- and a name")
 
     # ---------------------------------------------------------------- network and data
     strategy = strategies.build(config.strategy)
@@ -163,6 +179,7 @@ def main(argv: list[str]) -> None:
         model = saved_models.load(config.saved_model)
     resize_size, crop_size = input_size(config, model)
     check_layers(config, model)
+    low_data.check_fraction(config.train_fraction)
     probe_options = probes.ProbeOptions(
         probe=config.probe,
         l2=probes.read_l2(config.l2),
@@ -170,6 +187,8 @@ def main(argv: list[str]) -> None:
         neighbours=config.neighbours,
         seed=config.seed,
     )
+    if config.max_features < 1:
+        raise ValueError(f"--max_features={config.max_features}: use at least 1")
     protocol = None
     if config.probe in protocols.PAPER:
         protocol = protocols.build(
@@ -188,12 +207,15 @@ def main(argv: list[str]) -> None:
         for name, split in (("train", config.train_split), ("val", config.val_split))
     }
     num_classes = splits["train"].num_classes
-    if not num_classes:
+    if num_classes < 2:
         raise ValueError(
-            f"{config.dataset} has no labels to probe with; a folder needs a sub-folder per class"
+            f"{config.dataset} has {num_classes or 'no'} labels to probe with, not two or more; "
+            "a folder needs a sub-folder per class"
         )
     if protocol:
-        protocols.steps_per_epoch(protocol, splits["train"].size)
+        protocols.steps_per_epoch(
+            protocol, round(config.train_fraction * splits["train"].size) or 1
+        )
 
     # ---------------------------------------------------------------- run directory
     workdir = run_directory.claim(config.workdir, command_line.flag_texts(names), MAY_DIFFER)
@@ -209,24 +231,27 @@ def main(argv: list[str]) -> None:
         dtype=config.dtype,
     )
     directory = epath.Path(config.representations_dir or workdir / "representations")
-    augmented = protocol is not None and protocol.augmentation == "crop"
-    train, val = (
-        representations.extract(model, splits[name], options, directory / name, strategy)
-        if name == "val" or not augmented
-        else None
-        for name in ("train", "val")
-    )
+    val = representations.extract(model, splits["val"], options, directory / "val", strategy)
+    source = {"train": splits["train"].fingerprint, "val": val.description}
+    if protocol and protocol.augmentation == "crop":
+        train = None
+        part = low_data.records_part(splits["train"], config.train_fraction, config.seed)
+        training = AugmentedExamples(model, part, options)
+    else:
+        train = representations.extract(
+            model, splits["train"], options, directory / "train", strategy
+        )
+        source["train"] = train.description
+        labelled = low_data.subset(
+            train.labels, config.train_fraction, config.seed, train.positions
+        )
+        if protocol:
+            training = CachedExamples(train, num_classes, labelled)
 
     # ---------------------------------------------------------------- probes
     partial = workdir / "results.partial.json"
-    done = json.loads(partial.read_text()) if partial.exists() else {}
-    unreadable = train.unreadable if train else 0
+    done = unfinished(partial, source)
     if protocol:
-        training = (
-            AugmentedExamples(model, splits["train"], options)
-            if augmented
-            else CachedExamples(train, num_classes)
-        )
         done = gradient_probe.GradientProbe(
             protocol,
             training,
@@ -234,22 +259,26 @@ def main(argv: list[str]) -> None:
             num_classes=num_classes,
             strategy=strategy,
             workdir=workdir,
+            source=source,
             seed=config.seed,
             checkpoint_every_steps=config.checkpoint_every_steps,
         ).run()
-        unreadable += len(training.unreadable.reasons)
     for layer in config.layers:
         if layer not in done:
-            with FitProgress(layer) as progress:
-                done[layer] = probes.measure(
-                    probes.Examples(train.layers[layer], train.labels),
-                    probes.Examples(val.layers[layer], val.labels),
-                    num_classes=num_classes,
-                    options=probe_options,
-                    strategy=strategy,
-                    progress=progress,
-                )
-            run_directory.write_whole(partial, json.dumps(done))
+            done[layer] = probes.measure(
+                layer,
+                probes.Examples(train.layers[layer], train.labels),
+                probes.Examples(val.layers[layer], val.labels),
+                labelled,
+                num_classes=num_classes,
+                options=probe_options,
+                strategy=strategy,
+            )
+            run_directory.write_whole(partial, json.dumps({"source": source, "layers": done}))
+        elif protocol and train:
+            scores = label_free_scores(train.layers[layer], config.seed)
+            done[layer] |= dataclasses.asdict(scores)
+    unreadable = train.unreadable if train else len(training.unreadable.reasons)
 
     # ---------------------------------------------------------------- results
     results = {
@@ -259,7 +288,9 @@ def main(argv: list[str]) -> None:
         "train_split": config.train_split,
         "val_split": config.val_split,
         "classes": num_classes,
-        "train_examples": splits["train"].size - unreadable,
+        "train_fraction": config.train_fraction,
+        "seed": config.seed,
+        "train_examples": len(labelled) if train else training.size - unreadable,
         "val_examples": len(val.labels),
         "unreadable": unreadable + val.unreadable,
         "probe": config.probe,
@@ -276,17 +307,24 @@ def main(argv: list[str]) -> None:
     print(f"\n{workdir / 'results.json'}\n{workdir / 'accuracy_by_layer.png'}")
 
 
-def compare(config: Config) -> None:
-    """Several finished runs side by side, on the terminal and as a plot in the run directory."""
-    runs = {epath.Path(run).name: report.load(run) for run in config.compare}
-    if len(runs) < len(config.compare):
-        raise ValueError("--compare needs runs whose directories have different names")
-    print(report.comparison(runs))
-    if config.workdir:
-        path = epath.Path(config.workdir) / "comparison.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        report.plot(runs, path)
-        print(f"\n{path}")
+def compare(config: Config, further: list[str]) -> None:
+    """Several finished runs side by side: printed, drawn and as a table for other programs."""
+    runs = comparison.load([*config.compare, *further])
+    print(comparison.table(runs))
+    directory = epath.Path(config.workdir or ".")
+    directory.mkdir(parents=True, exist_ok=True)
+    run_directory.write_whole(directory / "comparison.csv", comparison.csv_text(runs))
+    report.plot(runs, directory / "comparison.png")
+    print(f"\n{directory / 'comparison.csv'}\n{directory / 'comparison.png'}")
+
+
+def unfinished(partial: epath.Path, source: dict[str, object]) -> dict[str, dict]:
+    """The layers that an earlier start has measured, if on the same representations."""
+    try:
+        earlier = json.loads(partial.read_text())
+    except FileNotFoundError:
+        return {}
+    return earlier["layers"] if earlier.get("source") == source else {}
 
 
 def input_size(config: Config, model: saved_models.SavedModel) -> tuple[int, int]:
@@ -297,6 +335,11 @@ def input_size(config: Config, model: saved_models.SavedModel) -> tuple[int, int
         raise ValueError(
             f"{config.saved_model} does not say which image size it wants: "
             "give --resize_size and --crop_size"
+        )
+    if resize_size < 0 or crop_size < 1:
+        raise ValueError(
+            f"--resize_size={resize_size} --crop_size={crop_size}: the pixels of a side are "
+            "at least 1"
         )
     if resize_size and crop_size > resize_size:
         raise ValueError(

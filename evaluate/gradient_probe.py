@@ -5,7 +5,9 @@ validation split after every epoch. A run that is killed goes on from its last c
 with the weights, and the rows of metrics.csv, of a run that was not.
 """
 
+import json
 import time
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -21,6 +23,7 @@ from evaluate.training_examples import AugmentedExamples, Batch, CachedExamples
 from optimisation import schedule
 from optimisation.momentum import Momentum
 from programs.metrics_file import MetricsFile
+from programs.run_directory import write_whole
 
 
 class GradientProbe:
@@ -33,6 +36,7 @@ class GradientProbe:
         num_classes: number of classes, at least 2.
         strategy: what the steps run on.
         workdir: the run directory; gets `metrics.csv` and `checkpoints/`.
+        source: what the examples are of, as JSON can hold it: checkpoints of others are deleted.
         seed: of the order, the crops, the initial kernels and dropout.
         checkpoint_every_steps: steps between two checkpoints.
 
@@ -50,6 +54,7 @@ class GradientProbe:
         num_classes: int,
         strategy: tf.distribute.Strategy,
         workdir: epath.Path,
+        source: dict[str, Any] | None = None,
         seed: int = 0,
         checkpoint_every_steps: int = 500,
     ) -> None:
@@ -96,9 +101,8 @@ class GradientProbe:
             optimizer=[variable.value for variable in self.optimizer.variables],
             loss_sums=self.loss_sums,
         )
-        self.manager = tf.train.CheckpointManager(
-            self.checkpoint, str(workdir / "checkpoints"), max_to_keep=2
-        )
+        checkpoints = _checkpoints_of(source or {}, workdir)
+        self.manager = tf.train.CheckpointManager(self.checkpoint, str(checkpoints), max_to_keep=2)
         if self.manager.latest_checkpoint:
             self.checkpoint.restore(self.manager.latest_checkpoint).assert_consumed()
             tqdm.write(f"Continuing at step {self.step} of {self.total_steps}.")
@@ -270,3 +274,15 @@ class GradientProbe:
             }
             for layer, (top1, top5, loss) in self.validate().items()
         }
+
+
+def _checkpoints_of(source: dict[str, Any], workdir: epath.Path) -> epath.Path:
+    """The directory for checkpoints; emptied of those that were made of other examples."""
+    directory = workdir / "checkpoints"
+    note = directory / "source.json"
+    text = json.dumps(source, sort_keys=True)
+    if directory.exists() and not (note.exists() and note.read_text() == text):
+        directory.rmtree()
+    directory.mkdir(parents=True, exist_ok=True)
+    write_whole(note, text)
+    return directory

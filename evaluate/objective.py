@@ -63,6 +63,7 @@ def feature_means(features: np.ndarray) -> np.ndarray:
             f"{bad} of {features.size} feature values are NaN or infinite or too large to add up; "
             f"they are in {len(columns)} of {features.shape[1]} features, first in number "
             f"{columns[0]} (from 0)."
+            + (" float16 ends at 65504: try float32." if features.dtype == np.float16 else "")
         )
     return total / len(features)
 

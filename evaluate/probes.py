@@ -1,4 +1,4 @@
-"""A probe on one layer: features and labels of two splits in, the layer's row of results out."""
+"""One layer measured: features and labels of two splits in, the layer's row of results out."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -7,6 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from evaluate import logistic_regression, neighbours
+from evaluate.label_free import label_free_scores
+from evaluate.low_data import ChosenRows, choose
 from evaluate.progress import FitProgress
 
 NAMES = ("lbfgs", "knn")
@@ -22,7 +24,7 @@ class ProbeOptions:
             (`logistic_regression.choose_l2`).
         max_updates: of `lbfgs`: the limit of updates, at least 1.
         neighbours: of `knn`: how many nearest examples vote, at least 1.
-        seed: of the examples that `auto` holds out.
+        seed: of the examples that `auto` holds out and of those that label-free scores draw.
     """
 
     probe: str = "lbfgs"
@@ -41,7 +43,7 @@ class ProbeOptions:
 class Examples(NamedTuple):
     """Features (N, D), float16 or float32, and labels (N,), integers in [0, classes)."""
 
-    features: np.ndarray
+    features: np.ndarray | ChosenRows
     labels: np.ndarray
 
 
@@ -63,29 +65,55 @@ def read_l2(text: str) -> float | str:
 
 
 def measure(
+    layer: str,
     train: Examples,
     val: Examples,
+    labelled: np.ndarray,
     *,
     num_classes: int,
     options: ProbeOptions,
     strategy: tf.distribute.Strategy | None = None,
-    progress: FitProgress,
 ) -> dict[str, Any]:
-    """Fits the probe to `train` and measures it on `val`; see `docs/evaluation.md` for the keys.
+    """Fits the probe and measures it, and scores the layer without labels.
+
+    Args:
+        layer: the layer's name, for the progress bar and for errors.
+        train: the training split.
+        val: what the probe is measured on.
+        labelled: the rows of `train` that the probe is fitted to, sorted; the label-free scores
+            are those of all rows.
+        num_classes: number of classes, at least 2.
+        options: see `ProbeOptions`.
+        strategy: shares the fit among its replicas.
+
+    Returns:
+        The layer's row of `results.json`; `docs/evaluation.md` explains its keys.
 
     Raises:
-        ValueError: features that are not finite or too few examples.
+        ValueError: features that are not finite, or too few examples; names the layer.
     """
+    fit_to = Examples(choose(train.features, labelled), train.labels[labelled])
     fit_and_score = nearest_neighbours if options.probe == "knn" else linear
-    scores = fit_and_score(
-        train,
-        val,
-        num_classes=num_classes,
-        options=options,
-        strategy=strategy,
-        progress=progress,
-    )
-    return {"features": train.features.shape[1], **scores, "seconds": progress.seconds()}
+    try:
+        with FitProgress(layer) as progress:
+            scores = fit_and_score(
+                fit_to,
+                val,
+                num_classes=num_classes,
+                options=options,
+                strategy=strategy,
+                progress=progress,
+            )
+            seconds = progress.seconds()
+        label_free = label_free_scores(train.features, options.seed)
+    except ValueError as error:
+        raise ValueError(f"layer {layer}: {error}") from error
+    return {
+        "features": train.features.shape[1],
+        **scores,
+        **dataclasses.asdict(label_free),
+        "seconds": seconds,
+    }
 
 
 def nearest_neighbours(

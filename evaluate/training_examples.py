@@ -31,6 +31,7 @@ class CachedExamples:
     Args:
         representations: of one split, of all layers that are probed.
         num_classes: number of classes.
+        rows: which rows are examples; by default all.
 
     Raises:
         ValueError: features that are not finite, which names the layer, or labels that do not fit.
@@ -40,7 +41,9 @@ class CachedExamples:
         unreadable: empty: what could not be read was left out when they were computed.
     """
 
-    def __init__(self, representations: Representations, num_classes: int) -> None:
+    def __init__(
+        self, representations: Representations, num_classes: int, rows: np.ndarray | None = None
+    ) -> None:
         for layer, features in representations.layers.items():
             try:
                 feature_means(features)
@@ -50,8 +53,10 @@ class CachedExamples:
         self._layers = {
             layer: np.asarray(features) for layer, features in representations.layers.items()
         }
-        self.size = len(representations.labels)
-        self._labels = check_labels(representations.labels, self.size, num_classes)
+        count = len(representations.labels)
+        self._labels = check_labels(representations.labels, count, num_classes)
+        self._rows = np.arange(count) if rows is None else rows
+        self.size = len(self._rows)
         self.unreadable = pipeline.UnreadableImages()
 
     def batches(
@@ -109,25 +114,25 @@ class CachedExamples:
         """The representations of a replica's part of a batch: by layer (n, D), float32."""
         return {layer: tf.cast(batch[layer], tf.float32) for layer in self._layers}
 
-    def _read(self, parts: Callable[[], Iterator[np.ndarray]], rows: int) -> tf.data.Dataset:
+    def _read(self, parts: Callable[[], Iterator[np.ndarray]], count: int) -> tf.data.Dataset:
         names = [*self._layers, "label", "valid"]
         arrays = [*self._layers.values(), self._labels]
 
         def read(numbers: np.ndarray) -> list[np.ndarray]:
             valid = numbers < self.size
-            numbers = np.where(valid, numbers, 0)
-            return [*(array[numbers] for array in arrays), valid.astype(np.float32)]
+            rows = self._rows[np.where(valid, numbers, 0)]
+            return [*(array[rows] for array in arrays), valid.astype(np.float32)]
 
         def element(numbers: tf.Tensor) -> Batch:
             types = [*(array.dtype for array in arrays), np.float32]
             values = tf.numpy_function(read, [numbers], types, stateful=False)
             shapes = [*(array.shape[1:] for array in arrays), ()]
             return {
-                name: tf.ensure_shape(value, (rows, *shape))
+                name: tf.ensure_shape(value, (count, *shape))
                 for name, value, shape in zip(names, values, shapes, strict=True)
             }
 
-        spec = tf.TensorSpec([rows], tf.int64)
+        spec = tf.TensorSpec([count], tf.int64)
         numbers = tf.data.Dataset.from_generator(parts, output_signature=spec)
         return numbers.map(element, num_parallel_calls=READERS, deterministic=True).prefetch(2)
 

@@ -46,7 +46,11 @@ def examples(size: int = 70, seed: int = 0, dtype: type = np.float32) -> Represe
         "bad": random.standard_normal((size, 5)),
     }
     layers = {layer: features.astype(dtype) for layer, features in layers.items()}
-    return Representations(layers, labels, tuple("abcd"), 0)
+    return rows_of(layers, labels)
+
+
+def rows_of(layers: dict[str, np.ndarray], labels: np.ndarray) -> Representations:
+    return Representations(layers, labels, np.arange(len(labels)), tuple("abcd"), 0, {})
 
 
 def probe(workdir, how: Protocol, train=None, strategy=ONE_DEVICE, val=None, **options):
@@ -190,7 +194,7 @@ def test_two_replicas_do_what_one_device_does(model, labelled_folder, tmp_path, 
 
 def test_every_epoch_has_an_order_of_its_own() -> None:
     numbers = np.arange(23, dtype=np.float32)[:, None]
-    cached = CachedExamples(Representations({"x": numbers}, np.zeros(23, int), ("a", "b"), 0), 2)
+    cached = CachedExamples(rows_of({"x": numbers}, np.zeros(23, int)), 2)
     context = tf.distribute.InputContext()
     options = {"batch_size": 5, "epochs": 3, "seed": 0}
     batches = [batch["x"].numpy()[:, 0].astype(int) for batch in cached.batches(context, **options)]
@@ -235,7 +239,7 @@ def test_odd_examples(name, tmp_path) -> None:
     assert results["good"]["top1"] > 0.4
     assert all(np.isfinite(value).all() for value in weights(trained))
     # Fewer examples than classes.
-    few = Representations({"x": np.eye(3, 5, dtype=np.float32)}, np.arange(3), tuple("abcd"), 0)
+    few = rows_of({"x": np.eye(3, 5, dtype=np.float32)}, np.arange(3))
     how = protocol(name, train_batch_size=3)
     results = probe(tmp_path / "few", how, CachedExamples(few, CLASSES), val=few).run()
     assert np.isfinite(results["x"]["loss"])
@@ -269,6 +273,13 @@ def test_a_rate_too_large_for_a_layer_is_a_warning(tmp_path, caplog) -> None:
     assert "more than guessing has (1.39)" in warning
 
 
+def test_checkpoints_of_other_examples_are_not_taken_over(tmp_path) -> None:
+    probe(tmp_path, protocol(), source={"train": "a"}).run()
+    assert probe(tmp_path, protocol(), source={"train": "a"}).step == 9
+    assert probe(tmp_path, protocol(), source={"train": "b"}).step == 0
+    assert read_metrics(epath.Path(tmp_path / "metrics.csv")) == []
+
+
 def test_through_eval_py(model, labelled_folder, tmp_path) -> None:
     def line(run: str, *arguments: str) -> list[str]:
         return [
@@ -290,15 +301,17 @@ def test_through_eval_py(model, labelled_folder, tmp_path) -> None:
             line("mlp", *mlp, "--dtype=float16"),
             line("cached", *sgd, "--augmentation=none", "--l2=paper", "--decay_epochs=1,2"),
             [f"--flagfile={tmp_path / 'sgd' / 'flags.cfg'}", f"--workdir={tmp_path / 'replayed'}"],
+            line("few", *mlp, "--train_fraction=0.5"),
+            line("few_crops", *sgd, "--train_fraction=0.5"),
             line("none", "--probe=sgd"),
             line("none", *mlp, "--decay_epochs=soon"),
             line("none", *mlp, "--epochs=-2"),
         ],
     )
-    assert outcomes[:4] == ["OK"] * 4
-    assert "fewer than one batch of 2048: use a smaller --train_batch_size" in outcomes[4]
-    assert "--decay_epochs=soon: use ascending numbers" in outcomes[5]
-    assert "--epochs=-2: use a number of at least 0" in outcomes[6]
+    assert outcomes[:6] == ["OK"] * 6
+    assert "fewer than one batch of 2048: use a smaller --train_batch_size" in outcomes[6]
+    assert "--decay_epochs=soon: use ascending numbers" in outcomes[7]
+    assert "--epochs=-2: use a number of at least 0" in outcomes[8]
     assert not (tmp_path / "none").exists()
 
     results = {
@@ -313,6 +326,10 @@ def test_through_eval_py(model, labelled_folder, tmp_path) -> None:
         # Which half is bright can be read off the rows.
         assert result["layers"]["rows"]["top1"] > 0.9, run
         assert len(read_metrics(epath.Path(tmp_path / run / "metrics.csv"))) == 6
+    for run in ("few", "few_crops"):
+        few = json.loads((tmp_path / run / "results.json").read_text())
+        assert few["train_examples"] == pytest.approx(results["mlp"]["train_examples"] / 2, abs=1)
+    assert "effective_rank" in results["mlp"]["layers"]["rows"]
     assert results["sgd"]["training"]["augmentation"] == "crop"
     assert not (tmp_path / "sgd" / "representations" / "train").exists()
     assert results["mlp"]["layers"]["rows"]["l2"] == 100 / (32 * 2)
