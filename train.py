@@ -16,10 +16,10 @@ import data
 import models
 import pretext
 from data import pipeline
+from optimisation import schedule
+from optimisation.momentum import Momentum
 from pretext import loop
 from pretext.export import export
-from pretext.momentum import Momentum
-from pretext.schedule import WarmupPiecewise
 from pretext.trainer import PretextTrainer
 from programs import command_line, run_directory, strategies
 
@@ -201,13 +201,14 @@ def main(argv: list[str]) -> None:
     print(f"{saved_model}")
 
 
-def learning_rate(config: Config, steps: int) -> WarmupPiecewise:
+def learning_rate(config: Config, steps: int) -> schedule.WarmupPiecewise:
     """The schedule in steps, from the flags that give it in epochs of `steps`."""
     scale = config.batch_size / config.lr_scale_batch_size if config.lr_scale_batch_size else 1.0
-    return WarmupPiecewise(
+    return schedule.in_epochs(
         config.learning_rate * scale,
-        warmup_steps=round(config.warmup_epochs * steps),
-        boundaries=tuple(round(float(epoch) * steps) for epoch in config.decay_epochs),
+        steps,
+        decay_epochs=schedule.read_epochs(config.decay_epochs),
+        warmup_epochs=config.warmup_epochs,
     )
 
 
