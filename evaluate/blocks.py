@@ -105,6 +105,8 @@ class RowBlocks:
 
 def matmul(block: Block, weights: tf.Tensor) -> tf.Tensor:
     """The block's rows times the transpose of `weights` (C, D) float32: (R, C) float32."""
+    if _is_whole(block):
+        return tf.matmul(tf.cast(block.lent, tf.float32), weights, transpose_b=True)
     skipped = tf.shape(block.head)[1]
     head = tf.cast(block.head, tf.float32)
     lent = tf.cast(block.lent, tf.float32)
@@ -116,6 +118,8 @@ def matmul(block: Block, weights: tf.Tensor) -> tf.Tensor:
 
 def transposed_matmul(block: Block, matrix: tf.Tensor) -> tf.Tensor:
     """`matrix` (C, R) float32 times the block's rows: (C, D) float32."""
+    if _is_whole(block):
+        return tf.matmul(matrix, tf.cast(block.lent, tf.float32))
     skipped = tf.shape(block.head)[1]
     head = tf.matmul(matrix, tf.cast(block.head, tf.float32))
     lent = tf.matmul(matrix, tf.cast(block.lent, tf.float32))
@@ -127,6 +131,11 @@ def rows(block: Block) -> tf.Tensor:
     skipped = tf.shape(block.head)[1]
     lent = block.lent[:, : tf.shape(block.lent)[1] - skipped]
     return tf.cast(tf.concat([block.head, lent], axis=1), tf.float32)
+
+
+def _is_whole(block: Block) -> bool:
+    """Whether the lent rows are known to be the features' own: then copies can be spared."""
+    return block.head.shape[1] == 0
 
 
 def _aligned_empty(size: int, dtype: np.dtype) -> np.ndarray:

@@ -3,7 +3,7 @@
 The paper probes with 10 % and 5 % of the labels (section 4.6). A part here is balanced: as many
 images of every class, as far as the classes have so many. It depends on the labels, the seed and
 the images' positions in the split, not on a model or a probe, and a smaller part lies within
-every larger one of the same seed.
+every larger one of the same seed. The fifth on which a penalty is chosen is drawn here too.
 """
 
 import dataclasses
@@ -47,6 +47,24 @@ def subset(
     places[by_class] = np.arange(len(labels)) - np.repeat(starts, counts)
     count = max(round(fraction * len(labels)), len(classes))
     return np.sort(np.lexsort((draws, places))[:count])
+
+
+def held_out_fifth(labels: np.ndarray, seed: int) -> np.ndarray:
+    """1 for a fifth of the examples of every class and 0 for the others: (N,), float32.
+
+    Raises:
+        ValueError: there are fewer than 5 examples.
+    """
+    if len(labels) < 5:
+        raise ValueError(
+            f"Choosing the penalty on a held-out fifth takes 5 examples, there are {len(labels)}: "
+            "give a number instead, such as --l2=1e-3."
+        )
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    held_out = np.zeros(len(labels), np.float32)
+    held_out[by_class[2::5]] = 1
+    return held_out
 
 
 def check_fraction(fraction: float) -> None:

@@ -55,7 +55,7 @@ def table(results: Results) -> str:
             f"{values['effective_rank']:.1f}" if "effective_rank" in values else "",
             percent(values["first_ten_variance"]) if "first_ten_variance" in values else "",
             f"{values['l2']:.0e}" if values.get("l2") is not None else "",
-            str(values.get("updates", "")),
+            str(values.get("updates", "")) + ("" if values.get("converged", True) else " (limit)"),
             f"{values['seconds']:.1f}" if "seconds" in values else "",
         ]
         for layer, values in results["layers"].items()
