@@ -246,10 +246,11 @@ class _Problem:
             )
         if result.status == 1:
             with tqdm.external_write_mode():  # On a line of its own, not behind a bar.
-                message = (
-                    "L-BFGS was ended by the limit of %d updates before it converged (l2 = %g)."
+                logging.warning(
+                    "L-BFGS was ended by the limit of %d updates before it converged (l2 = %g).",
+                    max_updates,
+                    l2,
                 )
-                logging.warning(message, max_updates, l2)
         weights, bias = self._split(result.x)
         return Probe(
             weights=np.ascontiguousarray(weights.T, dtype=np.float32),
