@@ -1,5 +1,8 @@
 """Where images come from. `load` is the one door."""
 
+# First, because `python -m data.prepare` imports this before the program can.
+from programs import quiet  # noqa: F401, I001
+
 from data import builders, folder, imagenet
 from data.records import Records
 
