@@ -120,6 +120,10 @@ def main(argv: list[str]) -> None:
         )
 
     # ---------------------------------------------------------------- run directory
+    directory = epath.Path(
+        config.representations_dir or epath.Path(config.workdir or "") / "representations"
+    )
+    representations.check_local(directory)
     workdir = run_directory.claim(config.workdir, command_line.flag_texts(names), MAY_DIFFER)
 
     # ---------------------------------------------------------------- representations
@@ -132,7 +136,6 @@ def main(argv: list[str]) -> None:
         batch_size=config.batch_size,
         dtype=config.dtype,
     )
-    directory = epath.Path(config.representations_dir or workdir / "representations")
     train, val = (
         representations.extract(model, splits[name], options, directory / name, strategy)
         for name in ("train", "val")

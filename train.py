@@ -17,7 +17,7 @@ import models
 import pretext
 from data import pipeline
 from pretext import loop
-from pretext.export import export
+from pretext.export import export, is_whole
 from pretext.momentum import Momentum
 from pretext.schedule import WarmupPiecewise
 from pretext.trainer import PretextTrainer
@@ -178,7 +178,7 @@ def main(argv: list[str]) -> None:
     # Last of the checks, so that a run that cannot start leaves nothing behind.
     workdir = run_directory.claim(config.workdir, command_line.flag_texts(names), MAY_DIFFER)
     saved_model = workdir / "saved_model"
-    if saved_model.exists():
+    if is_whole(saved_model):
         print(f"{saved_model} is already there: this run is finished")
         return
 

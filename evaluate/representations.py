@@ -69,6 +69,15 @@ class ExtractOptions:
     dtype: str = "float32"
 
 
+def check_local(directory: epath.Path) -> None:
+    """Raises a ValueError if a directory is at a remote store: memory maps need a local disk."""
+    if "://" in str(directory):
+        raise ValueError(
+            f"{directory}: representations are memory maps and need a local disk, name a directory "
+            "there with --representations_dir"
+        )
+
+
 def extract(
     model: SavedModel,
     records: Records,
