@@ -54,8 +54,12 @@ class Config:
 flags.DEFINE_string("workdir", None, "The run's directory: representations, results, plot.")
 flags.DEFINE_list("compare", [], "Directories of finished runs to put side by side; nothing else.")
 flags.DEFINE_string("saved_model", None, "The network: a SavedModel as train.py exports it.")
-flags.DEFINE_string("dataset", "folder", "Where images come from: folder, scenes or a TFDS name.")
-flags.DEFINE_string("data_dir", None, "The folder of images, or TFDS' data directory.")
+flags.DEFINE_string(
+    "dataset",
+    "folder",
+    "folder, scenes, imagenet2012, places205 or another TFDS name; docs/data.md.",
+)
+flags.DEFINE_string("data_dir", None, "The folder, ImageNet's directory, or TFDS' data directory.")
 flags.DEFINE_string("train_split", "train", "Labelled images to fit the probes to.")
 flags.DEFINE_string("val_split", "val", "Labelled images to measure the probes on.")
 flags.DEFINE_list(

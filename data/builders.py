@@ -3,6 +3,7 @@
 import difflib
 import functools
 import importlib
+import re
 
 import tensorflow as tf
 import tensorflow_datasets as tfds
@@ -11,10 +12,7 @@ from data import splits
 from data.records import Records
 
 # Imported when asked for: a builder's drawing or reading code need not load with every program.
-OWN_BUILDERS = {
-    "scenes": ("data.scenes", "Scenes"),
-    "places205": ("data.places205", "Places205"),
-}
+OWN_BUILDERS = {"scenes": "data.scenes", "places205": "data.places205"}
 
 
 def load(name: str, split: str, data_dir: str | None) -> Records:
@@ -89,9 +87,9 @@ def prepared(
 
 
 def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
-    if name in OWN_BUILDERS:
-        module, attribute = OWN_BUILDERS[name]
-        return getattr(importlib.import_module(module), attribute)(data_dir=data_dir)
+    if (own := re.split("[/:]", name)[0]) in OWN_BUILDERS:
+        # Importing it lets TFDS find it by its name.
+        importlib.import_module(OWN_BUILDERS[own])
     try:
         return tfds.builder(name, data_dir=data_dir, try_gcs=False)
     except tfds.core.DatasetNotFoundError as error:
@@ -100,6 +98,9 @@ def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
         raise ValueError(
             f"unknown data set {name}: use scenes, folder, or a TFDS name such as {', '.join(near)}"
         ) from error
+    except (ValueError, AssertionError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(f"{name} has no such configuration or version: {reason}") from error
 
 
 def _entries(builder: tfds.core.DatasetBuilder, split: str, labelled: bool) -> tf.data.Dataset:

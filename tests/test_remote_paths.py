@@ -15,7 +15,7 @@ from tests import command_line, memory_files
 from tests.data import miniatures
 
 PROGRAMS = """
-import json, sys
+import json, pathlib, sys
 from programs import quiet
 from absl import flags
 from etils import epath
@@ -30,17 +30,21 @@ def run(program, *arguments):
 
 memory_files.register_scheme()
 miniatures.write_imagenet_tfrecords("ram://bucket/imagenet")
-data = ["--dataset=imagenet2012", "--data_dir=ram://bucket/imagenet"]
+archives = pathlib.Path(sys.argv[1]) / "archives"
+miniatures.write_places_archives(archives)
 
-from data import prepare
-run(prepare, "imagenet2012", data[1], "--contact_sheet=ram://bucket/sheets/imagenet.png")
 import train
-run(train, "--workdir=ram://bucket/run", *data, "--widening_factor=1", "--resize_size=36",
+run(train, "--workdir=ram://bucket/run", "--dataset=imagenet2012",
+    "--data_dir=ram://bucket/imagenet", "--widening_factor=1", "--resize_size=36",
     "--crop_size=32", "--augmentation=crop", "--batch_size=16", "--warmup_epochs=0", "--epochs=1",
     "--log_every_steps=1", "--checkpoint_every_steps=1")
+from data import prepare
+run(prepare, "places205", "--data_dir=ram://bucket/tfds", f"--manual_dir={archives}",
+    "--contact_sheet=ram://bucket/sheets/places.png")
 import eval
 from evaluate import report
-arguments = ["--saved_model=ram://bucket/run/saved_model", "--workdir=ram://bucket/probe", *data,
+places = ["--dataset=places205", "--data_dir=ram://bucket/tfds"]
+arguments = ["--saved_model=ram://bucket/run/saved_model", "--workdir=ram://bucket/probe", *places,
     "--layers=pre_logits", "--probe=knn"]
 try:
     eval.main(flags.FLAGS(["program", *arguments]))
@@ -76,7 +80,7 @@ def copied(source: pathlib.Path, target: str) -> str:
     return target
 
 
-def test_the_programs_from_end_to_end(tmp_path):
+def test_pretraining_on_imagenet_and_probing_on_places205(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", PROGRAMS, str(tmp_path)],
         env=command_line.ENVIRONMENT,
@@ -86,12 +90,13 @@ def test_the_programs_from_end_to_end(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     left = json.loads(done.stdout.splitlines()[-1])
-    assert left["files"]["sheets"] == ["imagenet.png"]
+    assert left["files"]["sheets"] == ["places.png"]
     run = ["checkpoints", "flags.cfg", "metrics.csv", "saved_model", "tensorboard"]
     assert left["files"]["run"] == run
     assert {"flags.cfg", "results.json", "accuracy_by_layer.png"} <= set(left["files"]["probe"])
     assert len(left["metrics"].splitlines()) == 1 + 3
-    assert left["results"]["train_examples"] == 54
+    results = left["results"]
+    assert (results["train_examples"], results["unreadable"], results["classes"]) == (57, 1, 205)
     assert "ram://bucket/probe/representations: representations are memory maps" in left["error"]
     assert not left["claimed"], "nothing half-written"
 
