@@ -29,6 +29,7 @@ from evaluate import (
     probes,
     protocols,
     report,
+    representation_files,
     representations,
     saved_models,
 )
@@ -77,8 +78,12 @@ flags.DEFINE_list(
     "compare", [], "Directories of finished runs to put side by side: --compare A B, --compare=A,B."
 )
 flags.DEFINE_string("saved_model", None, "The network: a SavedModel as train.py exports it.")
-flags.DEFINE_string("dataset", "folder", "Where images come from: folder, scenes or a TFDS name.")
-flags.DEFINE_string("data_dir", None, "The folder of images, or TFDS' data directory.")
+flags.DEFINE_string(
+    "dataset",
+    "folder",
+    "folder, scenes, imagenet2012, places205 or another TFDS name; docs/data.md.",
+)
+flags.DEFINE_string("data_dir", None, "The folder, ImageNet's directory, or TFDS' data directory.")
 flags.DEFINE_string("train_split", "train", "Labelled images to fit the probes to.")
 flags.DEFINE_string("val_split", "val", "Labelled images to measure the probes on.")
 flags.DEFINE_float(
@@ -218,6 +223,10 @@ def main(argv: list[str]) -> None:
         )
 
     # ---------------------------------------------------------------- run directory
+    directory = epath.Path(
+        config.representations_dir or epath.Path(config.workdir or "") / "representations"
+    )
+    representation_files.check_local(directory)
     workdir = run_directory.claim(config.workdir, command_line.flag_texts(names), MAY_DIFFER)
 
     # ---------------------------------------------------------------- representations
@@ -230,7 +239,6 @@ def main(argv: list[str]) -> None:
         batch_size=config.batch_size,
         dtype=config.dtype,
     )
-    directory = epath.Path(config.representations_dir or workdir / "representations")
     val = representations.extract(model, splits["val"], options, directory / "val", strategy)
     source = {"train": splits["train"].fingerprint, "val": val.description}
     if protocol and protocol.augmentation == "crop":

@@ -19,7 +19,7 @@ from data import pipeline
 from optimisation import schedule
 from optimisation.momentum import Momentum
 from pretext import loop
-from pretext.export import export
+from pretext.export import export, is_whole
 from pretext.trainer import PretextTrainer
 from programs import command_line, run_directory, strategies
 
@@ -71,8 +71,12 @@ flags.DEFINE_integer("widening_factor", 4, "k, which multiplies every number of 
 flags.DEFINE_integer(
     "representation_size", 0, "Size of an extra linear layer that makes pre_logits; 0 for none."
 )
-flags.DEFINE_string("dataset", "folder", "Where images come from: folder, scenes or a TFDS name.")
-flags.DEFINE_string("data_dir", None, "The folder of images, or TFDS' data directory.")
+flags.DEFINE_string(
+    "dataset",
+    "folder",
+    "folder, scenes, imagenet2012, places205 or another TFDS name; docs/data.md.",
+)
+flags.DEFINE_string("data_dir", None, "The folder, ImageNet's directory, or TFDS' data directory.")
 flags.DEFINE_string("train_split", "train", "Images to train on: train, trainval, …")
 flags.DEFINE_string("val_split", "val", "Images for the pretext metrics after every epoch.")
 flags.DEFINE_integer(
@@ -178,7 +182,7 @@ def main(argv: list[str]) -> None:
     # Last of the checks, so that a run that cannot start leaves nothing behind.
     workdir = run_directory.claim(config.workdir, command_line.flag_texts(names), MAY_DIFFER)
     saved_model = workdir / "saved_model"
-    if saved_model.exists():
+    if is_whole(saved_model):
         print(f"{saved_model} is already there: this run is finished")
         return
 

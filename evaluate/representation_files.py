@@ -29,6 +29,15 @@ SHARE_OF_HEADERS = 0.05
 SUFFIXES = (".float16", ".float32", ".int64")
 
 
+def check_local(directory: epath.Path) -> None:
+    """Raises a ValueError if a directory is at a remote store: memory maps need a local disk."""
+    if "://" in os.fspath(directory):
+        raise ValueError(
+            f"{directory}: representations are memory maps and need a local disk, name a directory "
+            "there with --representations_dir"
+        )
+
+
 class RepresentationFiles:
     """The files of one split, opened where an earlier extraction of the same description got.
 
@@ -55,11 +64,7 @@ class RepresentationFiles:
         layers: tuple[str, ...],
         dtype: str,
     ) -> None:
-        if "://" in os.fspath(directory):
-            raise ValueError(
-                f"representations are memory maps, which {directory} cannot hold: "
-                "give a --representations_dir on a local disk"
-            )
+        check_local(directory)
         self.directory = directory
         self.description = description
         self.layers = layers

@@ -90,9 +90,22 @@ def export(
         "pretext": pretext,
         "input_size": input_size,
     }
-    beside = path.with_name(path.name + ".incomplete")
+    beside = _beside(path)
     for leftover in (beside, path):
         if leftover.exists():
             leftover.rmtree()
     tf.saved_model.save(root, str(beside), signatures=signatures)
-    tf.io.gfile.rename(str(beside), str(path))
+    beside.rename(path)
+
+
+def is_whole(path: epath.Path) -> bool:
+    """Whether a directory holds a whole export.
+
+    At a remote store its files are renamed one after the other, so it can be there in part while
+    what it is made from is not gone yet.
+    """
+    return path.exists() and not _beside(path).exists()
+
+
+def _beside(path: epath.Path) -> epath.Path:
+    return path.with_name(path.name + ".incomplete")

@@ -35,9 +35,13 @@ for arguments in {arguments!r}:
 def run(
     program: str, *arguments: str, check: bool = True, cwd: pathlib.Path = ROOT
 ) -> subprocess.CompletedProcess:
-    """Runs `train.py` or `eval.py` to its end; fails the test if it fails, unless told not to."""
+    """Runs `train.py`, or a module such as `data.prepare`, to its end.
+
+    Fails the test if it fails, unless told not to.
+    """
+    where = [str(ROOT / program)] if program.endswith(".py") else ["-m", program]
     result = subprocess.run(
-        [sys.executable, str(ROOT / program), *arguments],
+        [sys.executable, *where, *arguments],
         env=ENVIRONMENT,
         cwd=cwd,
         capture_output=True,

@@ -7,6 +7,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+FILES = sorted(
+    file.relative_to(ROOT)
+    for room in ("imagenet", "places205")
+    for file in ROOT.glob(f"configs/{room}/*.cfg")
+)
 
 PARSE = """
 import importlib, sys
@@ -23,8 +28,8 @@ for file in sys.argv[2:]:
 def test_flag_files_parse(program):
     files = [
         str(file)
-        for file in sorted(ROOT.glob("configs/imagenet/*.cfg"))
-        if f"python {program}.py --flagfile=configs/imagenet/{file.name}" in file.read_text()
+        for file in FILES
+        if f"python {program}.py --flagfile={file}" in (ROOT / file).read_text()
     ]
     assert files
     # Both programs define the same flags, so each needs a process of its own.
@@ -36,7 +41,7 @@ def test_flag_files_parse(program):
 
 
 def test_every_flag_file_belongs_to_a_program():
-    for file in ROOT.glob("configs/imagenet/*.cfg"):
-        comment = file.read_text().split("\n--")[0]
+    for file in FILES:
+        comment = (ROOT / file).read_text().split("\n--")[0]
         assert all(line[:1] in ("#", "") for line in comment.splitlines()), file
-        assert f".py --flagfile=configs/imagenet/{file.name}" in comment, file
+        assert f".py --flagfile={file}" in comment, file
