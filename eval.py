@@ -20,7 +20,14 @@ from absl import flags
 from etils import epath
 
 import data
-from evaluate import logistic_regression, neighbours, report, representations, saved_models
+from evaluate import (
+    logistic_regression,
+    model_card,
+    neighbours,
+    report,
+    representations,
+    saved_models,
+)
 from evaluate.progress import FitProgress
 from programs import command_line, run_directory, strategies
 
@@ -177,6 +184,7 @@ def main(argv: list[str]) -> None:
     }
     run_directory.write_whole(workdir / "results.json", json.dumps(results, indent=2) + "\n")
     report.plot({workdir.name: results}, workdir / "accuracy_by_layer.png")
+    model_card.append(results)
     print(report.table(results))
     print(f"\n{workdir / 'results.json'}\n{workdir / 'accuracy_by_layer.png'}")
 
