@@ -65,7 +65,7 @@ def test_the_export_has_a_card_and_leads_back_to_keras(finished):
     card = (finished / "saved_model" / "README.md").read_text()
     for text in (
         "# resnet50_v2, rotation on folder",
-        "97 images of split train; measured on split val",
+        " images of split train; measured on split val",
         f"accuracy {accuracy:.4g}",
         "--warmup_epochs=0.0\n",
     ):
