@@ -25,6 +25,7 @@ from evaluate import (
     gradient_probe,
     logistic_regression,
     low_data,
+    model_card,
     neighbours,
     probes,
     protocols,
@@ -311,6 +312,7 @@ def main(argv: list[str]) -> None:
     }
     run_directory.write_whole(workdir / "results.json", json.dumps(results, indent=2) + "\n")
     report.plot({workdir.name: results}, workdir / "accuracy_by_layer.png")
+    model_card.append(results)
     print(report.table(results))
     print(f"\n{workdir / 'results.json'}\n{workdir / 'accuracy_by_layer.png'}")
 
