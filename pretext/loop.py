@@ -4,11 +4,11 @@ What a run does at a step depends on its flags and the step alone. A run that is
 from its last checkpoint and ends with the weights of a run that was not.
 """
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 from absl import logging
 from etils import epath
@@ -18,6 +18,8 @@ from data import pipeline
 from data.records import Records
 from pretext.task import Batch
 from pretext.trainer import PretextTrainer
+from programs import interruption
+from programs.checkpoints import Checkpoints
 from programs.metrics_file import MetricsFile
 
 
@@ -69,6 +71,7 @@ class Loop:
         self.training = training
         self.validation = validation
         self.unreadable = pipeline.UnreadableImages()
+        self.validated = False
         self.steps_per_epoch = pipeline.steps_per_epoch(training, options.batch_size)
         self.total_steps = self.steps_per_epoch * options.epochs
 
@@ -77,22 +80,24 @@ class Loop:
             # Sums since the last logged step. They are part of the checkpoint, so that a row of
             # metrics.csv does not depend on where the run was restarted.
             self.sums = {name: tf.Variable(0.0) for name in ("steps", *trainer.metric_names)}
-        self.checkpoint = tf.train.Checkpoint(
-            weights=[variable.value for variable in trainer.variables],
-            optimizer=[variable.value for variable in trainer.optimizer.variables],
-            sums=self.sums,
+            # How many of those steps had a finite loss; the others come last.
+            self.finite_steps = tf.Variable(0.0)
+        self.checkpoints = Checkpoints(
+            workdir / "checkpoints",
+            tf.train.Checkpoint(
+                weights=[variable.value for variable in trainer.variables],
+                optimizer=[variable.value for variable in trainer.optimizer.variables],
+                sums=self.sums,
+            ),
         )
-        self.manager = tf.train.CheckpointManager(
-            self.checkpoint, str(workdir / "checkpoints"), max_to_keep=2
-        )
-        if self.manager.latest_checkpoint:
-            self.checkpoint.restore(self.manager.latest_checkpoint).assert_consumed()
+        if self.checkpoints.restore() is not None:
+            self.finite_steps.assign(self.sums["steps"])
             tqdm.write(f"Continuing at step {self.step} of {self.total_steps}.")
         held_out = [f"val_{name}" for name in trainer.task.metric_names]
         self.metrics_file = MetricsFile(
             workdir / "metrics.csv",
             ["step", "epoch", "learning_rate", *trainer.metric_names, *held_out],
-            self.step,
+            self.step - self._row_is_due(self.step),
         )
         self.tensorboard = tf.summary.create_file_writer(str(workdir / "tensorboard"))
         # XLA, where it is asked for, compiles what one replica does, not the distributed step.
@@ -109,11 +114,12 @@ class Loop:
 
         Raises:
             ValueError: all images of a batch were unreadable.
-            FloatingPointError: the loss is not finite.
+            FloatingPointError: the loss or a weight is not finite.
+            OSError: a checkpoint or a row of metrics could not be written.
+            Interrupted: a signal came; the state is saved.
         """
         options = self.options
-        if self.step == self.total_steps:
-            return
+        first = self.step + 1
         batches = iter(self._distribute(self._training_batches))
         bar = tqdm(
             total=self.total_steps * options.batch_size,
@@ -124,9 +130,11 @@ class Loop:
             mininterval=1.0,
         )
         shown = self.trainer.task.metric_names[0]
-        with bar:
+        with bar, contextlib.ExitStack() as stack:
             clock = Clock(self.step)
-            for step in range(self.step + 1, self.total_steps + 1):
+            if self._row_is_due(self.step):
+                self._finish_row(self.step, 0.0)
+            for step in range(first, self.total_steps + 1):
                 try:
                     self._train_step(next(batches))
                 except tf.errors.InvalidArgumentError as error:
@@ -136,19 +144,18 @@ class Loop:
                         f"all {options.batch_size} images of a batch were unreadable; "
                         f"{self.unreadable.summary()}"
                     ) from error
+                if step == first:
+                    # Before, a signal may end the run at once, and tracing takes long.
+                    stack.enter_context(interruption.postponed())
                 bar.update(options.batch_size)
-                ends_epoch = step % self.steps_per_epoch == 0
-                if ends_epoch or step % options.log_every_steps == 0:
-                    row = self._means(step)
-                    images_per_second = clock.lap(step) * options.batch_size
-                    if ends_epoch:
-                        row |= self.validate()
+                if self._row_is_due(step):
+                    row = self._finish_row(step, clock.lap(step) * options.batch_size)
+                    if step % self.steps_per_epoch == 0:
                         clock = Clock(step)
-                    self._log(row, images_per_second)
                     bar.set_postfix({k: f"{row[k]:.3f}" for k in row if k.endswith(shown)})
                 if step % options.checkpoint_every_steps == 0 or step == self.total_steps:
-                    self._check_finite(step)
-                    self.manager.save(checkpoint_number=step)
+                    self._save(step)
+                self._stop_if_asked()
         if self.unreadable.reasons:
             logging.warning("%s", self.unreadable.summary())
 
@@ -159,9 +166,11 @@ class Loop:
             ValueError: no image of the split can be read.
         """
         totals: dict[str, float] = {}
+        self._stop_if_asked()
         for batch in self._distribute(self._validation_batches):
             for name, value in self._test_step(batch).items():
                 totals[name] = totals.get(name, 0.0) + float(value)
+            self._stop_if_asked()
         examples = totals.pop("examples")
         if not examples:
             raise ValueError(
@@ -209,6 +218,8 @@ class Loop:
         for name, value in metrics.items():
             mean = self.strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None)
             self.sums[name].assign_add(mean)
+        # A sum that is not finite stays so.
+        self.finite_steps.assign_add(tf.cast(tf.math.is_finite(self.sums["loss"]), tf.float32))
 
     @tf.function
     def _test_step(self, batch: Batch) -> dict[str, tf.Tensor]:
@@ -218,9 +229,18 @@ class Loop:
             for name, value in sums.items()
         }
 
-    def _means(self, step: int) -> dict[str, float]:
-        """A row of metrics: means since the last row, which end here."""
-        self._check_finite(step)
+    def _row_is_due(self, step: int) -> bool:
+        """Whether metrics.csv has a row for the step, and it has not been written.
+
+        A run that is stopped in its validation goes on with it: its checkpoint's sums are not
+        zero as they are behind a written row.
+        """
+        ends_row = step % self.steps_per_epoch == 0 or step % self.options.log_every_steps == 0
+        return ends_row and self.sums["steps"].numpy() > 0
+
+    def _finish_row(self, step: int, images_per_second: float) -> dict[str, float]:
+        """Logs the means since the last row, with a validation where an epoch ends."""
+        self._check_loss(step)
         steps = self.sums["steps"].numpy()
         row: dict[str, float] = {
             "step": step,
@@ -228,17 +248,42 @@ class Loop:
             "learning_rate": float(self.trainer.optimizer.learning_rate),
         }
         row |= {name: float(self.sums[name].numpy() / steps) for name in self.trainer.metric_names}
-        for variable in self.sums.values():
+        if step % self.steps_per_epoch == 0:
+            if not self.validated:
+                # The first validation traces its step, which may outlast a signal's grace.
+                self._save(step)
+            row |= self.validate()
+            self.validated = True
+        self._log(row, images_per_second)
+        for variable in (*self.sums.values(), self.finite_steps):
             variable.assign(0.0)
         return row
 
-    def _check_finite(self, step: int) -> None:
-        if not np.isfinite(self.sums["loss"].numpy()):
-            last = self.manager.latest_checkpoint or "none yet"
-            raise FloatingPointError(
-                f"the loss is not finite at step {step} (or since the row before it); "
-                f"last good checkpoint: {last}; try a smaller --learning_rate"
+    def _save(self, step: int) -> None:
+        self._check_loss(step)
+        weights = self.trainer.variables
+        if not tf.reduce_all([tf.reduce_all(tf.math.is_finite(weight)) for weight in weights]):
+            self._not_finite(f"a weight is not finite after step {step}")
+        self.checkpoints.save(step)
+
+    def _stop_if_asked(self) -> None:
+        """At a point where the state may be saved: does so and stops, if a signal came."""
+        if interruption.requested():
+            self._save(self.step)
+            raise interruption.Interrupted(
+                f"step {self.step} of {self.total_steps} is saved in {self.checkpoints.latest}"
             )
+
+    def _check_loss(self, step: int) -> None:
+        steps, finite_steps = int(self.sums["steps"].numpy()), int(self.finite_steps.numpy())
+        if finite_steps < steps:
+            self._not_finite(f"the loss is not finite at step {step - steps + finite_steps + 1}")
+
+    def _not_finite(self, what: str) -> None:
+        last = self.checkpoints.latest or "none yet"
+        raise FloatingPointError(
+            f"{what}; last good checkpoint: {last}; try a smaller --learning_rate"
+        )
 
     def _log(self, row: dict[str, float], images_per_second: float) -> None:
         self.metrics_file.append(row)
