@@ -4,9 +4,10 @@ What a run does at a step depends on its flags and the step alone. A run that is
 from its last checkpoint and ends with the weights of a run that was not.
 """
 
+import contextlib
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -16,9 +17,12 @@ from tqdm import tqdm
 
 from data import pipeline
 from data.records import Records
+from pretext.accumulation import Accumulator
 from pretext.task import Batch
-from pretext.trainer import PretextTrainer
+from pretext.trainer import Metrics, PretextTrainer
+from programs import strategies
 from programs.metrics_file import MetricsFile
+from programs.profiler import Profiler
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +35,10 @@ class LoopOptions:
         seed: of the order of images and all random choices about them.
         log_every_steps: steps between two rows of metrics.csv.
         checkpoint_every_steps: steps between two checkpoints.
-        jit: whether XLA compiles the replica's step.
+        gradient_accumulation: micro-batches that a replica's part of a batch is computed in, one
+            after the other.
+        jit: whether XLA compiles what a replica does by itself.
+        profile: whether to record a few steps for TensorBoard's profiler.
     """
 
     batch_size: int
@@ -39,7 +46,9 @@ class LoopOptions:
     seed: int
     log_every_steps: int
     checkpoint_every_steps: int
+    gradient_accumulation: int = 1
     jit: bool = False
+    profile: bool = False
 
 
 class Loop:
@@ -71,33 +80,46 @@ class Loop:
         self.unreadable = pipeline.UnreadableImages()
         self.steps_per_epoch = pipeline.steps_per_epoch(training, options.batch_size)
         self.total_steps = self.steps_per_epoch * options.epochs
+        self.is_chief = strategies.is_chief(strategy)
 
         with strategy.scope():
             trainer.optimizer.build(trainer.trainable_variables)
             # Sums since the last logged step. They are part of the checkpoint, so that a row of
             # metrics.csv does not depend on where the run was restarted.
             self.sums = {name: tf.Variable(0.0) for name in ("steps", *trainer.metric_names)}
-        self.checkpoint = tf.train.Checkpoint(
-            weights=[variable.value for variable in trainer.variables],
-            optimizer=[variable.value for variable in trainer.optimizer.variables],
-            sums=self.sums,
-        )
+            if options.gradient_accumulation > 1:
+                self.accumulator = Accumulator(trainer, options.gradient_accumulation)
+        state = {
+            "weights": [variable.value for variable in trainer.variables],
+            "optimizer": [variable.value for variable in trainer.optimizer.variables],
+            "sums": self.sums,
+        }
+        if trainer.loss_scale is not None:
+            state["loss_scale"] = trainer.loss_scale.variables
+        self.checkpoint = tf.train.Checkpoint(**state)
         self.manager = tf.train.CheckpointManager(
             self.checkpoint, str(workdir / "checkpoints"), max_to_keep=2
         )
         if self.manager.latest_checkpoint:
             self.checkpoint.restore(self.manager.latest_checkpoint).assert_consumed()
-            tqdm.write(f"Continuing at step {self.step} of {self.total_steps}.")
-        held_out = [f"val_{name}" for name in trainer.task.metric_names]
-        self.metrics_file = MetricsFile(
-            workdir / "metrics.csv",
-            ["step", "epoch", "learning_rate", *trainer.metric_names, *held_out],
-            self.step,
-        )
-        self.tensorboard = tf.summary.create_file_writer(str(workdir / "tensorboard"))
-        # XLA, where it is asked for, compiles what one replica does, not the distributed step.
-        self._replica_step = tf.function(trainer.train_step, jit_compile=options.jit)
-        self._replica_test = tf.function(trainer.test_sums, jit_compile=options.jit)
+            if self.is_chief:
+                tqdm.write(f"Continuing at step {self.step} of {self.total_steps}.")
+        self._check_same_step()
+        self.tensorboard_directory = str(workdir / "tensorboard")
+        if self.is_chief:
+            held_out = [f"val_{name}" for name in trainer.task.metric_names]
+            self.metrics_file = MetricsFile(
+                workdir / "metrics.csv",
+                ["step", "epoch", "learning_rate", *trainer.metric_names, *held_out],
+                self.step,
+            )
+            self.tensorboard = tf.summary.create_file_writer(self.tensorboard_directory)
+        # XLA compiles what one replica does by itself: it cannot compile a sum over replicas,
+        # except on a TPU, where it compiles the whole step without being asked.
+        self._gradients, self._test_sums = trainer.gradients, trainer.test_sums
+        if options.jit and not strategies.compiles_everything(strategy):
+            self._gradients = tf.function(trainer.gradients, jit_compile=True)
+            self._test_sums = tf.function(trainer.test_sums, jit_compile=True)
 
     @property
     def step(self) -> int:
@@ -122,18 +144,22 @@ class Loop:
             desc=self.trainer.task.name,
             smoothing=0.02,
             mininterval=1.0,
+            disable=not self.is_chief,
         )
+        profiles = options.profile and self.is_chief
+        profiler = Profiler(self.step, self.total_steps, self.tensorboard_directory)
         shown = self.trainer.task.metric_names[0]
         with bar:
             clock = Clock(self.step)
             for step in range(self.step + 1, self.total_steps + 1):
                 try:
-                    self._train_step(next(batches))
+                    with profiler.record(step) if profiles else contextlib.nullcontext():
+                        self._update_from(batches)
                 except tf.errors.InvalidArgumentError as error:
                     if "unreadable" not in str(error):
                         raise
                     raise ValueError(
-                        f"all {options.batch_size} images of a batch were unreadable; "
+                        f"all images of a batch, or of a device's part of it, were unreadable; "
                         f"{self.unreadable.summary()}"
                     ) from error
                 bar.update(options.batch_size)
@@ -144,11 +170,13 @@ class Loop:
                     if ends_epoch:
                         row |= self.validate()
                         clock = Clock(step)
-                    self._log(row, images_per_second)
+                    if self.is_chief:
+                        self._log(row, images_per_second)
                     bar.set_postfix({k: f"{row[k]:.3f}" for k in row if k.endswith(shown)})
                 if step % options.checkpoint_every_steps == 0 or step == self.total_steps:
                     self._check_finite(step)
-                    self.manager.save(checkpoint_number=step)
+                    if self.is_chief:
+                        self.manager.save(checkpoint_number=step)
         if self.unreadable.reasons:
             logging.warning("%s", self.unreadable.summary())
 
@@ -158,10 +186,9 @@ class Loop:
         Raises:
             ValueError: no image of the split can be read.
         """
-        totals: dict[str, float] = {}
-        for batch in self._distribute(self._validation_batches):
-            for name, value in self._test_step(batch).items():
-                totals[name] = totals.get(name, 0.0) + float(value)
+        names = [*self.trainer.task.metric_names, "examples"]
+        sums = [self._test_step(batch) for batch in self._distribute(self._validation_batches)]
+        totals = dict(zip(names, np.sum(sums, axis=0, dtype=np.float64).tolist(), strict=True))
         examples = totals.pop("examples")
         if not examples:
             raise ValueError(
@@ -181,7 +208,8 @@ class Loop:
             draws=task.draws,
             start_step=self.step,
             shard=pipeline.Shard(context.input_pipeline_id, context.num_input_pipelines),
-            replicas=context.num_replicas_in_sync,
+            # To the pipeline, micro-batches are the parts of more replicas.
+            replicas=context.num_replicas_in_sync * self.options.gradient_accumulation,
             unreadable=self.unreadable,
         )
 
@@ -202,21 +230,57 @@ class Loop:
     ) -> tf.distribute.DistributedDataset:
         return self.strategy.distribute_datasets_from_function(make)
 
-    @tf.function
-    def _train_step(self, batch: Batch) -> None:
-        metrics = self.strategy.run(self._replica_step, (batch,))
-        self.sums["steps"].assign_add(1.0)
-        for name, value in metrics.items():
-            mean = self.strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None)
-            self.sums[name].assign_add(mean)
+    def _update_from(self, batches: Iterator[Batch]) -> None:
+        """One update of the weights, from the next batch or micro-batches."""
+        if self.options.gradient_accumulation == 1:
+            self._train_step(next(batches))
+            return
+        for _ in range(self.options.gradient_accumulation):
+            self._accumulate(next(batches))
+        self._apply_accumulated()
 
     @tf.function
-    def _test_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-        sums = self.strategy.run(self._replica_test, (batch,))
-        return {
-            name: self.strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
-            for name, value in sums.items()
-        }
+    def _train_step(self, batch: Batch) -> None:
+        def step(batch: Batch) -> Metrics:
+            return self.trainer.update(*self._gradients(batch))
+
+        self._add(self.strategy.run(step, (batch,)))
+
+    @tf.function
+    def _accumulate(self, batch: Batch) -> None:
+        self.strategy.run(lambda batch: self.accumulator.add(*self._gradients(batch)), (batch,))
+
+    @tf.function
+    def _apply_accumulated(self) -> None:
+        self._add(self.strategy.run(lambda: self.trainer.update(*self.accumulator.take())))
+
+    def _add(self, metrics: Metrics) -> None:
+        """Adds an update's metrics, the same on all replicas, to the sums for the next row."""
+        self.sums["steps"].assign_add(1.0)
+        for name, value in metrics.items():
+            self.sums[name].assign_add(self.strategy.experimental_local_results(value)[0])
+
+    @tf.function
+    def _test_step(self, batch: Batch) -> tf.Tensor:
+        """The sums over all replicas, in the order of the task's metrics, and examples last."""
+
+        def sums(batch: Batch) -> tf.Tensor:
+            of_replica = self._test_sums(batch)
+            names = [*self.trainer.task.metric_names, "examples"]
+            return tf.stack([of_replica[name] for name in names])
+
+        return self.strategy.reduce("SUM", self.strategy.run(sums, (batch,)), axis=None)
+
+    def _check_same_step(self) -> None:
+        """Raises a ValueError unless all machines have restored the same checkpoint."""
+        own = tf.constant(self.step, tf.int64)
+        replicas = self.strategy.num_replicas_in_sync
+        total = self.strategy.reduce("SUM", self.strategy.run(lambda: own), axis=None)
+        if int(total) != self.step * replicas:
+            raise ValueError(
+                f"this machine would go on at step {self.step} and others elsewhere: --workdir "
+                "must be one directory that all machines see"
+            )
 
     def _means(self, step: int) -> dict[str, float]:
         """A row of metrics: means since the last row, which end here."""
