@@ -47,6 +47,7 @@ class Config:
     dtype: str
     batch_size: int
     strategy: str
+    tpu: str
     representations_dir: str
     seed: int
 
@@ -82,12 +83,15 @@ flags.DEFINE_enum("pooling", "max", ["max", "avg", "adaptive_max", "adaptive_avg
 flags.DEFINE_integer("max_features", 9000, "Maps of more values than this are pooled.")
 flags.DEFINE_enum("dtype", "float32", ["float32", "float16"], "Of the representations on disk.")
 flags.DEFINE_integer("batch_size", 64, "Images per forward pass.")
-flags.DEFINE_enum("strategy", "auto", strategies.NAMES, "Which devices to use.")
+flags.DEFINE_enum(
+    "strategy", "auto", strategies.NAMES, "Which devices of this machine to use: docs/devices.md."
+)
+flags.DEFINE_string("tpu", None, "The TPU's name, local on a TPU VM; default: TPU_NAME, if set.")
 flags.DEFINE_string("representations_dir", None, "Default: representations/ in --workdir.")
 flags.DEFINE_integer("seed", 0, "Of the held-out fifth.")
 
 # Between two starts of one run these may change: they do not change its result.
-MAY_DIFFER = ("workdir", "data_dir", "strategy", "batch_size", "representations_dir")
+MAY_DIFFER = ("workdir", "data_dir", "strategy", "tpu", "batch_size", "representations_dir")
 
 
 @locks.released_at_the_end
@@ -103,7 +107,12 @@ def main(argv: list[str]) -> None:
         return
 
     # ---------------------------------------------------------------- network and data
-    strategy = strategies.build(config.strategy)
+    if config.strategy == "multi_worker":
+        raise ValueError(
+            "--strategy=multi_worker is for train.py; eval.py writes representations from one "
+            "machine: use mirrored there for all its GPUs"
+        )
+    strategy = strategies.build(config.strategy, config.tpu)
     strategies.check_batch_size(strategy, config.batch_size)
     with strategy.scope():
         model = saved_models.load(config.saved_model)

@@ -11,12 +11,13 @@ import dataclasses
 
 import keras
 from absl import flags
+from etils import epath
 
 import data
 import models
 import pretext
 from data import pipeline
-from pretext import loop
+from pretext import loop, precision
 from pretext.export import export
 from pretext.momentum import Momentum
 from pretext.schedule import WarmupPiecewise
@@ -44,6 +45,7 @@ class Config:
     grey_probability: float
     views_per_image: int
     margin: float
+    global_negatives: bool
     patch_size: int
     patches_per_side: int
     permutations: int
@@ -59,7 +61,12 @@ class Config:
     weight_decay: float
     seed: int
     strategy: str
+    tpu: str
+    precision: str
+    synchronized_batch_norm: bool
+    gradient_accumulation: int
     jit: bool
+    profile: bool
     log_every_steps: int
     checkpoint_every_steps: int
 
@@ -104,6 +111,11 @@ flags.DEFINE_float(
 )
 flags.DEFINE_integer("views_per_image", 8, "Of exemplar: random augmentations of each image.")
 flags.DEFINE_float("margin", 0.5, "Of exemplar: the triplet loss's, between squared distances.")
+flags.DEFINE_bool(
+    "global_negatives",
+    False,
+    "Of exemplar: look for triplets among the images of all devices, not of each by itself.",
+)
 flags.DEFINE_integer(
     "patch_size", 64, "Of jigsaw, relative_patch_location: pixels of a patch's sides."
 )
@@ -126,13 +138,30 @@ flags.DEFINE_list("decay_epochs", ["15", "25"], "Epochs after which the rate is 
 flags.DEFINE_float("warmup_epochs", 5.0, "Epochs over which the rate rises from zero.")
 flags.DEFINE_float("weight_decay", 1e-4, "Of all kernels, as 0.5 · weight_decay · ‖W‖².")
 flags.DEFINE_integer("seed", 0, "Of the weights, the order of images and all random choices.")
-flags.DEFINE_enum("strategy", "auto", strategies.NAMES, "Which devices to use.")
-flags.DEFINE_bool("jit", False, "Whether XLA compiles the training step.")
+flags.DEFINE_enum("strategy", "auto", strategies.NAMES, "Which devices to use: docs/devices.md.")
+flags.DEFINE_string("tpu", None, "The TPU's name, local on a TPU VM; default: TPU_NAME, if set.")
+flags.DEFINE_enum(
+    "precision",
+    "float32",
+    precision.POLICIES,
+    "What convolutions are computed in; variables, statistics and losses are float32.",
+)
+flags.DEFINE_bool(
+    "synchronized_batch_norm", False, "Normalise by the statistics of all devices' batches."
+)
+flags.DEFINE_integer(
+    "gradient_accumulation",
+    1,
+    "Micro-batches that --batch_size is divided into, computed one after the other to save memory.",
+)
+flags.DEFINE_bool("jit", False, "Whether XLA compiles the training step; on a TPU it always does.")
+flags.DEFINE_bool("profile", False, "Record steps 11 to 15 for TensorBoard's profiler.")
 flags.DEFINE_integer("log_every_steps", 50, "Steps between two rows of metrics.csv.")
 flags.DEFINE_integer("checkpoint_every_steps", 500, "Steps between two checkpoints.")
 
-# Between two starts of one run these may change: they do not change its result.
-MAY_DIFFER = ("workdir", "data_dir", "strategy", "checkpoint_every_steps")
+# Between two starts of one run these may change: they do not change what is trained. (Another
+# number of devices changes what batch statistics are taken over, unless they are synchronised.)
+MAY_DIFFER = ("workdir", "data_dir", "strategy", "tpu", "checkpoint_every_steps", "profile")
 
 
 @locks.released_at_the_end
@@ -150,8 +179,12 @@ def main(argv: list[str]) -> None:
     pretext.build(config.task, options)  # A wrong flag is told before a data set is opened.
 
     # ---------------------------------------------------------------- data and devices
-    strategy = strategies.build(config.strategy)
-    strategies.check_batch_size(strategy, config.batch_size)
+    strategy = strategies.build(config.strategy, config.tpu)
+    strategies.check_batch_size(strategy, config.batch_size, config.gradient_accumulation)
+    if config.jit:
+        strategies.check_compilation(
+            strategy, config.synchronized_batch_norm, config.global_negatives
+        )
     training = validation = None
     if config.epochs or config.task == "supervised":
         training = data.load(config.dataset, config.train_split, config.data_dir)
@@ -165,19 +198,25 @@ def main(argv: list[str]) -> None:
         "image_size": config.crop_size,
         "representation_size": config.representation_size or None,
         "weight_decay": config.weight_decay,
+        "synchronized_batch_norm": config.synchronized_batch_norm,
         **task.backbone_options(config.architecture),
     }
     keras.utils.set_random_seed(config.seed)
-    with strategy.scope():
+    with strategy.scope(), precision.computing_in(config.precision):
         backbone = models.build(config.architecture, **network)
-        trainer = PretextTrainer(task, backbone, strategy.num_replicas_in_sync)
+        loss_scale = precision.LossScale() if config.precision == "float16" else None
+        trainer = PretextTrainer(task, backbone, strategy.num_replicas_in_sync, loss_scale)
         if config.epochs:
             steps = pipeline.steps_per_epoch(training, config.batch_size)
-            trainer.compile(optimizer=Momentum(learning_rate(config, steps)))
+            rate = learning_rate(config, steps)
+            trainer.compile(optimizer=Momentum(rate, skip_nan=loss_scale is not None))
 
     # ---------------------------------------------------------------- run directory
     # Last of the checks, so that a run that cannot start leaves nothing behind.
-    workdir = run_directory.claim(config.workdir, command_line.flag_texts(names), MAY_DIFFER)
+    is_chief = strategies.is_chief(strategy)
+    workdir = epath.Path(config.workdir or "")
+    if is_chief:
+        run_directory.claim(config.workdir, command_line.flag_texts(names), MAY_DIFFER)
     saved_model = workdir / "saved_model"
     if saved_model.exists():
         print(f"{saved_model} is already there: this run is finished")
@@ -191,11 +230,15 @@ def main(argv: list[str]) -> None:
             seed=config.seed,
             log_every_steps=config.log_every_steps,
             checkpoint_every_steps=config.checkpoint_every_steps,
+            gradient_accumulation=config.gradient_accumulation,
             jit=config.jit,
+            profile=config.profile,
         )
         loop.Loop(trainer, strategy, loop_options, workdir, training, validation).run()
 
     # ---------------------------------------------------------------- export
+    if not is_chief:
+        return
     trained = PretextTrainer(task, models.build(config.architecture, **network))
     trained.set_weights(trainer.get_weights())
     export(task, trained.backbone, trained.head, saved_model)

@@ -7,8 +7,9 @@ from its last checkpoint and ends with the weights of a run that was not.
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 from etils import epath
@@ -16,11 +17,14 @@ from tqdm import tqdm
 
 from data import pipeline
 from data.records import Records
+from pretext.accumulation import Accumulator
+from pretext.metric_sums import MetricSums
 from pretext.task import Batch
-from pretext.trainer import PretextTrainer
-from programs import interruption
+from pretext.trainer import Metrics, PretextTrainer
+from programs import interruption, strategies
 from programs.checkpoints import Checkpoints
 from programs.metrics_file import MetricsFile
+from programs.profiler import Profiler
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +37,10 @@ class LoopOptions:
         seed: of the order of images and all random choices about them.
         log_every_steps: steps between two rows of metrics.csv.
         checkpoint_every_steps: steps between two checkpoints.
-        jit: whether XLA compiles the replica's step.
+        gradient_accumulation: micro-batches that a replica's part of a batch is computed in, one
+            after the other.
+        jit: whether XLA compiles what a replica does by itself.
+        profile: whether to record a few steps for TensorBoard's profiler.
     """
 
     batch_size: int
@@ -41,7 +48,9 @@ class LoopOptions:
     seed: int
     log_every_steps: int
     checkpoint_every_steps: int
+    gradient_accumulation: int = 1
     jit: bool = False
+    profile: bool = False
 
 
 class Loop:
@@ -74,35 +83,43 @@ class Loop:
         self.validated = False
         self.steps_per_epoch = pipeline.steps_per_epoch(training, options.batch_size)
         self.total_steps = self.steps_per_epoch * options.epochs
+        self.is_chief = strategies.is_chief(strategy)
 
         with strategy.scope():
             trainer.optimizer.build(trainer.trainable_variables)
-            # Sums since the last logged step. They are part of the checkpoint, so that a row of
-            # metrics.csv does not depend on where the run was restarted.
-            self.sums = {name: tf.Variable(0.0) for name in ("steps", *trainer.metric_names)}
-            # How many of those steps had a finite loss; the others come last.
-            self.finite_steps = tf.Variable(0.0)
+            self.sums = MetricSums(trainer.metric_names)
+            if options.gradient_accumulation > 1:
+                self.accumulator = Accumulator(trainer, options.gradient_accumulation)
+        state = {
+            "weights": [variable.value for variable in trainer.variables],
+            "optimizer": [variable.value for variable in trainer.optimizer.variables],
+            "sums": self.sums.variables,
+        }
+        if trainer.loss_scale is not None:
+            state["loss_scale"] = trainer.loss_scale.variables
         self.checkpoints = Checkpoints(
-            workdir / "checkpoints",
-            tf.train.Checkpoint(
-                weights=[variable.value for variable in trainer.variables],
-                optimizer=[variable.value for variable in trainer.optimizer.variables],
-                sums=self.sums,
-            ),
+            workdir / "checkpoints", tf.train.Checkpoint(**state), writes=self.is_chief
         )
         if self.checkpoints.restore() is not None:
-            self.finite_steps.assign(self.sums["steps"])
-            tqdm.write(f"Continuing at step {self.step} of {self.total_steps}.")
-        held_out = [f"val_{name}" for name in trainer.task.metric_names]
-        self.metrics_file = MetricsFile(
-            workdir / "metrics.csv",
-            ["step", "epoch", "learning_rate", *trainer.metric_names, *held_out],
-            self.step - self._row_is_due(self.step),
-        )
-        self.tensorboard = tf.summary.create_file_writer(str(workdir / "tensorboard"))
-        # XLA, where it is asked for, compiles what one replica does, not the distributed step.
-        self._replica_step = tf.function(trainer.train_step, jit_compile=options.jit)
-        self._replica_test = tf.function(trainer.test_sums, jit_compile=options.jit)
+            self.sums.restored()
+            if self.is_chief:
+                tqdm.write(f"Continuing at step {self.step} of {self.total_steps}.")
+        self._check_same_step()
+        self.tensorboard_directory = str(workdir / "tensorboard")
+        if self.is_chief:
+            held_out = [f"val_{name}" for name in trainer.task.metric_names]
+            self.metrics_file = MetricsFile(
+                workdir / "metrics.csv",
+                ["step", "epoch", "learning_rate", *trainer.metric_names, *held_out],
+                self.step - self._row_is_due(self.step),
+            )
+            self.tensorboard = tf.summary.create_file_writer(self.tensorboard_directory)
+        # XLA compiles what one replica does by itself: it cannot compile a sum over replicas,
+        # except on a TPU, where it compiles the whole step without being asked.
+        self._gradients, self._test_sums = trainer.gradients, trainer.test_sums
+        if options.jit and not strategies.compiles_everything(strategy):
+            self._gradients = tf.function(trainer.gradients, jit_compile=True)
+            self._test_sums = tf.function(trainer.test_sums, jit_compile=True)
 
     @property
     def step(self) -> int:
@@ -128,7 +145,10 @@ class Loop:
             desc=self.trainer.task.name,
             smoothing=0.02,
             mininterval=1.0,
+            disable=not self.is_chief,
         )
+        profiles = options.profile and self.is_chief
+        profiler = Profiler(self.step, self.total_steps, self.tensorboard_directory)
         shown = self.trainer.task.metric_names[0]
         with bar, contextlib.ExitStack() as stack:
             clock = Clock(self.step)
@@ -136,12 +156,13 @@ class Loop:
                 self._finish_row(self.step, 0.0)
             for step in range(first, self.total_steps + 1):
                 try:
-                    self._train_step(next(batches))
+                    with profiler.record(step) if profiles else contextlib.nullcontext():
+                        self._update_from(batches)
                 except tf.errors.InvalidArgumentError as error:
                     if "unreadable" not in str(error):
                         raise
                     raise ValueError(
-                        f"all {options.batch_size} images of a batch were unreadable; "
+                        f"all images of a batch, or of a device's part of it, were unreadable; "
                         f"{self.unreadable.summary()}"
                     ) from error
                 if step == first:
@@ -165,12 +186,12 @@ class Loop:
         Raises:
             ValueError: no image of the split can be read.
         """
-        totals: dict[str, float] = {}
-        self._stop_if_asked()
+        names = [*self.trainer.task.metric_names, "examples"]
+        sums = []
         for batch in self._distribute(self._validation_batches):
-            for name, value in self._test_step(batch).items():
-                totals[name] = totals.get(name, 0.0) + float(value)
+            sums.append(self._test_step(batch))
             self._stop_if_asked()
+        totals = dict(zip(names, np.sum(sums, axis=0, dtype=np.float64).tolist(), strict=True))
         examples = totals.pop("examples")
         if not examples:
             raise ValueError(
@@ -190,7 +211,8 @@ class Loop:
             draws=task.draws,
             start_step=self.step,
             shard=pipeline.Shard(context.input_pipeline_id, context.num_input_pipelines),
-            replicas=context.num_replicas_in_sync,
+            # To the pipeline, micro-batches are the parts of more replicas.
+            replicas=context.num_replicas_in_sync * self.options.gradient_accumulation,
             unreadable=self.unreadable,
         )
 
@@ -211,52 +233,84 @@ class Loop:
     ) -> tf.distribute.DistributedDataset:
         return self.strategy.distribute_datasets_from_function(make)
 
-    @tf.function
-    def _train_step(self, batch: Batch) -> None:
-        metrics = self.strategy.run(self._replica_step, (batch,))
-        self.sums["steps"].assign_add(1.0)
-        for name, value in metrics.items():
-            mean = self.strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None)
-            self.sums[name].assign_add(mean)
-        # A sum that is not finite stays so.
-        self.finite_steps.assign_add(tf.cast(tf.math.is_finite(self.sums["loss"]), tf.float32))
+    def _update_from(self, batches: Iterator[Batch]) -> None:
+        """One update of the weights, from the next batch or micro-batches."""
+        if self.options.gradient_accumulation == 1:
+            self._train_step(next(batches))
+            return
+        for _ in range(self.options.gradient_accumulation):
+            self._accumulate(next(batches))
+        self._apply_accumulated()
 
     @tf.function
-    def _test_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-        sums = self.strategy.run(self._replica_test, (batch,))
-        return {
-            name: self.strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
-            for name, value in sums.items()
-        }
+    def _train_step(self, batch: Batch) -> None:
+        def step(batch: Batch) -> Metrics:
+            return self.trainer.update(*self._gradients(batch))
+
+        self._add(self.strategy.run(step, (batch,)))
+
+    @tf.function
+    def _accumulate(self, batch: Batch) -> None:
+        self.strategy.run(lambda batch: self.accumulator.add(*self._gradients(batch)), (batch,))
+
+    @tf.function
+    def _apply_accumulated(self) -> None:
+        self._add(self.strategy.run(lambda: self.trainer.update(*self.accumulator.take())))
+
+    def _add(self, metrics: Metrics) -> None:
+        """Adds an update's metrics, the same on all replicas, to the sums for the next row."""
+        first = self.strategy.experimental_local_results
+        self.sums.add({name: first(value)[0] for name, value in metrics.items()})
+
+    @tf.function
+    def _test_step(self, batch: Batch) -> tf.Tensor:
+        """The sums over all replicas, in the order of the task's metrics, and examples last."""
+
+        def sums(batch: Batch) -> tf.Tensor:
+            of_replica = self._test_sums(batch)
+            names = [*self.trainer.task.metric_names, "examples"]
+            return tf.stack([of_replica[name] for name in names])
+
+        return self.strategy.reduce("SUM", self.strategy.run(sums, (batch,)), axis=None)
+
+    def _check_same_step(self) -> None:
+        """Raises a ValueError unless all machines have restored the same checkpoint."""
+        own = tf.constant(self.step, tf.int64)
+        replicas = self.strategy.num_replicas_in_sync
+        total = self.strategy.reduce("SUM", self.strategy.run(lambda: own), axis=None)
+        if int(total) != self.step * replicas:
+            raise ValueError(
+                f"this machine would go on at step {self.step} and others elsewhere: --workdir "
+                "must be one directory that all machines see"
+            )
 
     def _row_is_due(self, step: int) -> bool:
         """Whether metrics.csv has a row for the step, and it has not been written.
 
         A run that is stopped in its validation goes on with it: its checkpoint's sums are not
-        zero as they are behind a written row.
+        empty as they are behind a written row.
         """
         ends_row = step % self.steps_per_epoch == 0 or step % self.options.log_every_steps == 0
-        return ends_row and self.sums["steps"].numpy() > 0
+        return ends_row and self.sums.steps > 0
 
     def _finish_row(self, step: int, images_per_second: float) -> dict[str, float]:
         """Logs the means since the last row, with a validation where an epoch ends."""
         self._check_loss(step)
-        steps = self.sums["steps"].numpy()
         row: dict[str, float] = {
             "step": step,
             "epoch": step / self.steps_per_epoch,
             "learning_rate": float(self.trainer.optimizer.learning_rate),
+            **self.sums.means(),
         }
-        row |= {name: float(self.sums[name].numpy() / steps) for name in self.trainer.metric_names}
         if step % self.steps_per_epoch == 0:
             if not self.validated:
                 # The first validation traces its step, which may outlast a signal's grace.
                 self._save(step)
             row |= self.validate()
             self.validated = True
-        self._log(row, images_per_second)
-        for variable in (*self.sums.values(), self.finite_steps):
-            variable.assign(0.0)
+        if self.is_chief:
+            self._log(row, images_per_second)
+        self.sums.reset()
         return row
 
     def _save(self, step: int) -> None:
@@ -272,12 +326,14 @@ class Loop:
             self._save(self.step)
             raise interruption.Interrupted(
                 f"step {self.step} of {self.total_steps} is saved in {self.checkpoints.latest}"
+                if self.is_chief
+                else f"at step {self.step}; only the first worker saves"
             )
 
     def _check_loss(self, step: int) -> None:
-        steps, finite_steps = int(self.sums["steps"].numpy()), int(self.finite_steps.numpy())
-        if finite_steps < steps:
-            self._not_finite(f"the loss is not finite at step {step - steps + finite_steps + 1}")
+        if self.sums.finite_steps < self.sums.steps:
+            first = step - self.sums.steps + self.sums.finite_steps + 1
+            self._not_finite(f"the loss is not finite at step {first}")
 
     def _not_finite(self, what: str) -> None:
         last = self.checkpoints.latest or "none yet"

@@ -32,8 +32,7 @@ def run(program: str, main: Callable[[list[str]], None]) -> None:
     try:
         app.run(main)
     except interruption.Interrupted as interrupted:
-        print(interruption.line(str(interrupted)), file=sys.stderr)
-        sys.exit(interruption.status())
+        interruption.leave(str(interrupted))
     except (ValueError, FloatingPointError, OSError, MemoryError, tf.errors.OpError) as error:
         if os.environ.get("TRACEBACK"):
             raise

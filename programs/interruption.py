@@ -17,6 +17,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from typing import NoReturn
 
 GRACE_SECONDS = 8.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -76,22 +77,25 @@ def requested() -> bool:
     return True
 
 
-def status() -> int:
-    """The exit status of an interrupted run, as shells have it: 143 for SIGTERM, 130 for SIGINT."""
-    return 128 + (_State.requested or signal.SIGINT)
+def leave(saved: str = "") -> NoReturn:
+    """Ends the process with the line of an interrupted run, and the status that shells give it.
 
-
-def line(saved: str = "") -> str:
-    """What an interrupted run says last.
+    Without unwinding it: that may have to wait for other threads and machines.
 
     Args:
-        saved: what it saved.
+        saved: what the run saved.
     """
-    name = (_State.requested or signal.SIGINT).name
-    return (
-        f"{_State.program}: stopped by {name}{saved and ': ' + saved}; "
-        "the same command goes on from there"
+    number = _State.requested or signal.SIGINT
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    line = (
+        f"{_State.program}: stopped by {number.name}{saved and ': ' + saved}; "
+        "the same command goes on from there\n"
     )
+    # A progress bar may be standing on the terminal's line.
+    os.write(2, ("\n" * sys.stderr.isatty() + line).encode())
+    os._exit(128 + number)
 
 
 def _watch(read_end: int) -> None:
@@ -105,10 +109,4 @@ def _watch(read_end: int) -> None:
             second, _, _ = select.select([read_end], [], [], GRACE_SECONDS)
             if not second and _State.acknowledged:
                 continue
-        # Not sys.exit: that would unwind the main thread, which may be inside a call that lasts.
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(Exception):
-                stream.flush()
-        # A progress bar may be standing on the line.
-        os.write(2, ("\n" * sys.stderr.isatty() + line() + "\n").encode())
-        os._exit(status())
+        leave()
