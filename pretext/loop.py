@@ -6,6 +6,7 @@ from its last checkpoint and ends with the weights of a run that was not.
 
 import contextlib
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterator
 
@@ -188,7 +189,7 @@ class Loop:
         """
         names = [*self.trainer.task.metric_names, "examples"]
         sums = []
-        for batch in self._distribute(self._validation_batches):
+        for batch in self._validation_stream:
             sums.append(self._test_step(batch))
             self._stop_if_asked()
         totals = dict(zip(names, np.sum(sums, axis=0, dtype=np.float64).tolist(), strict=True))
@@ -227,6 +228,10 @@ class Loop:
             replicas=context.num_replicas_in_sync,
             unreadable=self.unreadable,
         )
+
+    @functools.cached_property
+    def _validation_stream(self) -> tf.distribute.DistributedDataset:
+        return self._distribute(self._validation_batches)
 
     def _distribute(
         self, make: Callable[[tf.distribute.InputContext], tf.data.Dataset]

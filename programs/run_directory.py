@@ -71,7 +71,7 @@ def _differences(file: epath.Path, flags: dict[str, str], may_differ: tuple[str,
 def _has_results(directory: epath.Path) -> bool:
     """Whether there is anything in a run's directory that took more than starting it."""
     for path in directory.iterdir():
-        if path.name in ("flags.cfg", "lock", "tensorboard") or ".incomplete" in path.name:
+        if path.name in ("flags.cfg", "lock", "tensorboard") or "incomplete" in path.name:
             continue
         if path.is_dir():
             if _has_results(path):
