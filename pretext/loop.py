@@ -275,7 +275,7 @@ class Loop:
         """Raises a ValueError unless all machines have restored the same checkpoint."""
         own = tf.constant(self.step, tf.int64)
         replicas = self.strategy.num_replicas_in_sync
-        total = self.strategy.reduce("SUM", self.strategy.run(lambda: own), axis=None)
+        total = self.strategy.reduce("SUM", self.strategy.run(lambda: tf.identity(own)), axis=None)
         if int(total) != self.step * replicas:
             raise ValueError(
                 f"this machine would go on at step {self.step} and others elsewhere: --workdir "
@@ -289,7 +289,7 @@ class Loop:
         row: dict[str, float] = {
             "step": step,
             "epoch": step / self.steps_per_epoch,
-            "learning_rate": float(self.trainer.optimizer.learning_rate),
+            "learning_rate": float(self.trainer.optimizer.learning_rate.numpy()),
         }
         row |= {name: float(self.sums[name].numpy() / steps) for name in self.trainer.metric_names}
         for variable in self.sums.values():
