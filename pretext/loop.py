@@ -282,7 +282,7 @@ class Loop:
         """Raises a ValueError unless all machines have restored the same checkpoint."""
         own = tf.constant(self.step, tf.int64)
         replicas = self.strategy.num_replicas_in_sync
-        total = self.strategy.reduce("SUM", self.strategy.run(lambda: own), axis=None)
+        total = self.strategy.reduce("SUM", self.strategy.run(lambda: tf.identity(own)), axis=None)
         if int(total) != self.step * replicas:
             raise ValueError(
                 f"this machine would go on at step {self.step} and others elsewhere: --workdir "
@@ -304,7 +304,7 @@ class Loop:
         row: dict[str, float] = {
             "step": step,
             "epoch": step / self.steps_per_epoch,
-            "learning_rate": float(self.trainer.optimizer.learning_rate),
+            "learning_rate": float(self.trainer.optimizer.learning_rate.numpy()),
             **self.sums.means(),
         }
         if step % self.steps_per_epoch == 0:
