@@ -22,7 +22,7 @@ from pretext.accumulation import Accumulator
 from pretext.metric_sums import MetricSums
 from pretext.task import Batch
 from pretext.trainer import Metrics, PretextTrainer
-from programs import interruption, strategies
+from programs import interruption, strategies, workers
 from programs.checkpoints import Checkpoints
 from programs.metrics_file import MetricsFile
 from programs.profiler import Profiler
@@ -134,6 +134,7 @@ class Loop:
             ValueError: all images of a batch were unreadable.
             FloatingPointError: the loss or a weight is not finite.
             OSError: a checkpoint or a row of metrics could not be written.
+            ConnectionError: another machine that takes part is gone.
             Interrupted: a signal came; the state is saved.
         """
         options = self.options
@@ -151,7 +152,7 @@ class Loop:
         profiles = options.profile and self.is_chief
         profiler = Profiler(self.step, self.total_steps, self.tensorboard_directory)
         shown = self.trainer.task.metric_names[0]
-        with bar, contextlib.ExitStack() as stack:
+        with bar, workers.told_when_gone(self.strategy), contextlib.ExitStack() as stack:
             clock = Clock(self.step)
             if self._row_is_due(self.step):
                 self._finish_row(self.step, 0.0)
