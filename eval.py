@@ -22,7 +22,7 @@ from etils import epath
 import data
 from evaluate import logistic_regression, neighbours, report, representations, saved_models
 from evaluate.progress import FitProgress
-from programs import command_line, run_directory, strategies
+from programs import command_line, locks, run_directory, strategies
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +94,7 @@ flags.DEFINE_integer("seed", 0, "Of the held-out fifth.")
 MAY_DIFFER = ("workdir", "data_dir", "strategy", "tpu", "batch_size", "representations_dir")
 
 
+@locks.released_at_the_end
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise ValueError(f"what is {argv[1]}? Every option begins with -- and a name")

@@ -22,7 +22,7 @@ from pretext.export import export
 from pretext.momentum import Momentum
 from pretext.schedule import WarmupPiecewise
 from pretext.trainer import PretextTrainer
-from programs import command_line, run_directory, strategies
+from programs import command_line, locks, run_directory, strategies
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,6 +164,7 @@ flags.DEFINE_integer("checkpoint_every_steps", 500, "Steps between two checkpoin
 MAY_DIFFER = ("workdir", "data_dir", "strategy", "tpu", "checkpoint_every_steps", "profile")
 
 
+@locks.released_at_the_end
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise ValueError(f"what is {argv[1]}? Every option begins with -- and a name")

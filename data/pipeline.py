@@ -7,12 +7,12 @@ stop a run: see `UnreadableImages`.
 """
 
 import dataclasses
-import re
 from collections.abc import Callable
 
 import tensorflow as tf
 
 from data.records import Record, Records
+from programs.error_lines import reason
 
 SHUFFLE_BUFFER = 16_384
 CYCLE = 16
@@ -32,14 +32,12 @@ class UnreadableImages:
 
     def record(self, view: View, encoded: tf.Tensor, identifier: tf.Tensor) -> None:
         """Notes an image whose view could not be made; tries again to find the reason."""
-        reason = "cannot be decoded"
+        why = "cannot be decoded"
         try:
             view(encoded, tf.constant([0, 0], tf.int64))
         except (tf.errors.OpError, ValueError) as error:
-            message = getattr(error, "message", str(error)).split("\n")[0]
-            # TensorFlow wraps the reason into the names of its nodes and operations.
-            reason = re.sub(r"^\{\{.*\}\} |\s*\[Op:.*$", "", message).rstrip(".")
-        self.reasons[identifier.numpy().decode(errors="replace")] = reason
+            why = reason(error)
+        self.reasons[identifier.numpy().decode(errors="replace")] = why
 
     def summary(self) -> str:
         """One line for the log: how many, and the first three by name."""

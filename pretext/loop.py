@@ -6,6 +6,7 @@ from its last checkpoint and ends with the weights of a run that was not.
 
 import contextlib
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterator
 
@@ -18,9 +19,11 @@ from tqdm import tqdm
 from data import pipeline
 from data.records import Records
 from pretext.accumulation import Accumulator
+from pretext.metric_sums import MetricSums
 from pretext.task import Batch
 from pretext.trainer import Metrics, PretextTrainer
-from programs import strategies
+from programs import interruption, strategies
+from programs.checkpoints import Checkpoints
 from programs.metrics_file import MetricsFile
 from programs.profiler import Profiler
 
@@ -78,30 +81,28 @@ class Loop:
         self.training = training
         self.validation = validation
         self.unreadable = pipeline.UnreadableImages()
+        self.validated = False
         self.steps_per_epoch = pipeline.steps_per_epoch(training, options.batch_size)
         self.total_steps = self.steps_per_epoch * options.epochs
         self.is_chief = strategies.is_chief(strategy)
 
         with strategy.scope():
             trainer.optimizer.build(trainer.trainable_variables)
-            # Sums since the last logged step. They are part of the checkpoint, so that a row of
-            # metrics.csv does not depend on where the run was restarted.
-            self.sums = {name: tf.Variable(0.0) for name in ("steps", *trainer.metric_names)}
+            self.sums = MetricSums(trainer.metric_names)
             if options.gradient_accumulation > 1:
                 self.accumulator = Accumulator(trainer, options.gradient_accumulation)
         state = {
             "weights": [variable.value for variable in trainer.variables],
             "optimizer": [variable.value for variable in trainer.optimizer.variables],
-            "sums": self.sums,
+            "sums": self.sums.variables,
         }
         if trainer.loss_scale is not None:
             state["loss_scale"] = trainer.loss_scale.variables
-        self.checkpoint = tf.train.Checkpoint(**state)
-        self.manager = tf.train.CheckpointManager(
-            self.checkpoint, str(workdir / "checkpoints"), max_to_keep=2
+        self.checkpoints = Checkpoints(
+            workdir / "checkpoints", tf.train.Checkpoint(**state), writes=self.is_chief
         )
-        if self.manager.latest_checkpoint:
-            self.checkpoint.restore(self.manager.latest_checkpoint).assert_consumed()
+        if self.checkpoints.restore() is not None:
+            self.sums.restored()
             if self.is_chief:
                 tqdm.write(f"Continuing at step {self.step} of {self.total_steps}.")
         self._check_same_step()
@@ -111,7 +112,7 @@ class Loop:
             self.metrics_file = MetricsFile(
                 workdir / "metrics.csv",
                 ["step", "epoch", "learning_rate", *trainer.metric_names, *held_out],
-                self.step,
+                self.step - self._row_is_due(self.step),
             )
             self.tensorboard = tf.summary.create_file_writer(self.tensorboard_directory)
         # XLA compiles what one replica does by itself: it cannot compile a sum over replicas,
@@ -131,11 +132,12 @@ class Loop:
 
         Raises:
             ValueError: all images of a batch were unreadable.
-            FloatingPointError: the loss is not finite.
+            FloatingPointError: the loss or a weight is not finite.
+            OSError: a checkpoint or a row of metrics could not be written.
+            Interrupted: a signal came; the state is saved.
         """
         options = self.options
-        if self.step == self.total_steps:
-            return
+        first = self.step + 1
         batches = iter(self._distribute(self._training_batches))
         bar = tqdm(
             total=self.total_steps * options.batch_size,
@@ -149,9 +151,11 @@ class Loop:
         profiles = options.profile and self.is_chief
         profiler = Profiler(self.step, self.total_steps, self.tensorboard_directory)
         shown = self.trainer.task.metric_names[0]
-        with bar:
+        with bar, contextlib.ExitStack() as stack:
             clock = Clock(self.step)
-            for step in range(self.step + 1, self.total_steps + 1):
+            if self._row_is_due(self.step):
+                self._finish_row(self.step, 0.0)
+            for step in range(first, self.total_steps + 1):
                 try:
                     with profiler.record(step) if profiles else contextlib.nullcontext():
                         self._update_from(batches)
@@ -162,21 +166,18 @@ class Loop:
                         f"all images of a batch, or of a device's part of it, were unreadable; "
                         f"{self.unreadable.summary()}"
                     ) from error
+                if step == first:
+                    # Before, a signal may end the run at once, and tracing takes long.
+                    stack.enter_context(interruption.postponed())
                 bar.update(options.batch_size)
-                ends_epoch = step % self.steps_per_epoch == 0
-                if ends_epoch or step % options.log_every_steps == 0:
-                    row = self._means(step)
-                    images_per_second = clock.lap(step) * options.batch_size
-                    if ends_epoch:
-                        row |= self.validate()
+                if self._row_is_due(step):
+                    row = self._finish_row(step, clock.lap(step) * options.batch_size)
+                    if step % self.steps_per_epoch == 0:
                         clock = Clock(step)
-                    if self.is_chief:
-                        self._log(row, images_per_second)
                     bar.set_postfix({k: f"{row[k]:.3f}" for k in row if k.endswith(shown)})
                 if step % options.checkpoint_every_steps == 0 or step == self.total_steps:
-                    self._check_finite(step)
-                    if self.is_chief:
-                        self.manager.save(checkpoint_number=step)
+                    self._save(step)
+                self._stop_if_asked()
         if self.unreadable.reasons:
             logging.warning("%s", self.unreadable.summary())
 
@@ -187,7 +188,10 @@ class Loop:
             ValueError: no image of the split can be read.
         """
         names = [*self.trainer.task.metric_names, "examples"]
-        sums = [self._test_step(batch) for batch in self._distribute(self._validation_batches)]
+        sums = []
+        for batch in self._validation_stream:
+            sums.append(self._test_step(batch))
+            self._stop_if_asked()
         totals = dict(zip(names, np.sum(sums, axis=0, dtype=np.float64).tolist(), strict=True))
         examples = totals.pop("examples")
         if not examples:
@@ -225,6 +229,10 @@ class Loop:
             unreadable=self.unreadable,
         )
 
+    @functools.cached_property
+    def _validation_stream(self) -> tf.distribute.DistributedDataset:
+        return self._distribute(self._validation_batches)
+
     def _distribute(
         self, make: Callable[[tf.distribute.InputContext], tf.data.Dataset]
     ) -> tf.distribute.DistributedDataset:
@@ -256,9 +264,8 @@ class Loop:
 
     def _add(self, metrics: Metrics) -> None:
         """Adds an update's metrics, the same on all replicas, to the sums for the next row."""
-        self.sums["steps"].assign_add(1.0)
-        for name, value in metrics.items():
-            self.sums[name].assign_add(self.strategy.experimental_local_results(value)[0])
+        first = self.strategy.experimental_local_results
+        self.sums.add({name: first(value)[0] for name, value in metrics.items()})
 
     @tf.function
     def _test_step(self, batch: Batch) -> tf.Tensor:
@@ -282,26 +289,50 @@ class Loop:
                 "must be one directory that all machines see"
             )
 
-    def _means(self, step: int) -> dict[str, float]:
-        """A row of metrics: means since the last row, which end here."""
-        self._check_finite(step)
-        steps = self.sums["steps"].numpy()
+    def _row_is_due(self, step: int) -> bool:
+        """Whether metrics.csv has a row for the step, and it has not been written.
+
+        A run that is stopped in its validation goes on with it: its checkpoint's sums are not
+        empty as they are behind a written row.
+        """
+        ends_row = step % self.steps_per_epoch == 0 or step % self.options.log_every_steps == 0
+        return ends_row and self.sums.steps > 0
+
+    def _finish_row(self, step: int, images_per_second: float) -> dict[str, float]:
+        """Logs the means since the last row, with a validation where an epoch ends."""
+        self._check_loss(step)
         row: dict[str, float] = {
             "step": step,
             "epoch": step / self.steps_per_epoch,
             "learning_rate": float(self.trainer.optimizer.learning_rate.numpy()),
+            **self.sums.means(),
         }
-        row |= {name: float(self.sums[name].numpy() / steps) for name in self.trainer.metric_names}
-        for variable in self.sums.values():
-            variable.assign(0.0)
+        if step % self.steps_per_epoch == 0:
+            if not self.validated:
+                # The first validation traces its step, which may outlast a signal's grace.
+                self._save(step)
+            row |= self.validate()
+            self.validated = True
+        if self.is_chief:
+            self._log(row, images_per_second)
+        self.sums.reset()
         return row
 
-    def _check_finite(self, step: int) -> None:
-        if not np.isfinite(self.sums["loss"].numpy()):
-            last = self.manager.latest_checkpoint or "none yet"
-            raise FloatingPointError(
-                f"the loss is not finite at step {step} (or since the row before it); "
-                f"last good checkpoint: {last}; try a smaller --learning_rate"
+    def _save(self, step: int) -> None:
+        self._check_loss(step)
+        weights = self.trainer.variables
+        if not tf.reduce_all([tf.reduce_all(tf.math.is_finite(weight)) for weight in weights]):
+            self._not_finite(f"a weight is not finite after step {step}")
+        self.checkpoints.save(step)
+
+    def _stop_if_asked(self) -> None:
+        """At a point where the state may be saved: does so and stops, if a signal came."""
+        if interruption.requested():
+            self._save(self.step)
+            raise interruption.Interrupted(
+                f"step {self.step} of {self.total_steps} is saved in {self.checkpoints.latest}"
+                if self.is_chief
+                else f"at step {self.step}; only the first worker saves"
             )
         loss_scale = self.trainer.loss_scale
         if loss_scale is not None and loss_scale.scale.numpy() < 1:
@@ -309,6 +340,17 @@ class Loop:
                 f"gradients do not fit into float16's range at step {step}; "
                 "try --precision=bfloat16 or a smaller --learning_rate"
             )
+
+    def _check_loss(self, step: int) -> None:
+        if self.sums.finite_steps < self.sums.steps:
+            first = step - self.sums.steps + self.sums.finite_steps + 1
+            self._not_finite(f"the loss is not finite at step {first}")
+
+    def _not_finite(self, what: str) -> None:
+        last = self.checkpoints.latest or "none yet"
+        raise FloatingPointError(
+            f"{what}; last good checkpoint: {last}; try a smaller --learning_rate"
+        )
 
     def _log(self, row: dict[str, float], images_per_second: float) -> None:
         self.metrics_file.append(row)

@@ -4,11 +4,13 @@ import json
 import pathlib
 import signal
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from programs import run_directory
 from tests import command_line
 
 TINY = [
@@ -56,18 +58,46 @@ def test_what_a_run_leaves(finished):
     assert not list(finished.glob("*.incomplete"))
 
 
-def test_a_killed_run_ends_with_the_same_bits(finished, labelled_folder, tmp_path):
-    run = tmp_path / "killed"
-    data = [f"--data_dir={labelled_folder}", f"--workdir={run}", "--epochs=2"]
-    process = command_line.start("train.py", *TINY, *data)
+def rows(run: pathlib.Path) -> int:
+    """Rows of metrics.csv so far."""
+    path = run / "metrics.csv"
+    return max(len(path.read_text().splitlines()) - 1, 0) if path.exists() else 0
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
     deadline = time.time() + 120
-    while not tf.train.latest_checkpoint(run / "checkpoints") and time.time() < deadline:
-        time.sleep(0.05)
+    while not condition():
+        assert time.time() < deadline, "too slow"
+        time.sleep(0.02)
+
+
+def test_a_run_that_is_killed_and_stopped_ends_with_the_same_bits(
+    finished, labelled_folder, tmp_path
+):
+    run = tmp_path / "killed"
+    # No checkpoint but those that the signals ask for.
+    data = [f"--data_dir={labelled_folder}", f"--workdir={run}", "--epochs=2"]
+    arguments = [*TINY, *data, "--checkpoint_every_steps=1000"]
+    # Killed before there is anything, after a pre-emption, and after Ctrl-C, at other steps.
+    process = command_line.start("train.py", *arguments)
+    wait_for(lambda: rows(run) > 0)
     process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert tf.train.latest_checkpoint(run / "checkpoints"), "killed before its first checkpoint"
-    assert not (run / "saved_model").exists(), "killed too late to show anything"
-    command_line.run("train.py", *TINY, *data)
+    assert process.wait() == -signal.SIGKILL
+    for number, status in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+        before = rows(run)
+        process = command_line.start("train.py", *arguments)
+        wait_for(lambda before=before: rows(run) not in (0, before))
+        with pytest.raises(ValueError, match="killed is in use by another run"):
+            run_directory.claim(str(run), {})
+        process.send_signal(number)
+        _, error = process.communicate()
+        assert process.returncode == status, error
+        latest = tf.train.latest_checkpoint(run / "checkpoints")
+        last_line = error.replace("\r", "\n").splitlines()[-1]
+        assert last_line.startswith(f"train.py: stopped by {number.name}: step "), error
+        assert f"is saved in {latest}; the same command" in last_line
+    assert not (run / "saved_model").exists(), "stopped too late to show anything"
+    command_line.run("train.py", *arguments)
     expected, continued = weights(finished), weights(run)
     assert set(expected) == set(continued)
     for name in expected:
