@@ -237,12 +237,12 @@ def main(argv: list[str]) -> None:
         loop.Loop(trainer, strategy, loop_options, workdir, training, validation).run()
 
     # ---------------------------------------------------------------- export
-    if not is_chief:
-        return
-    trained = PretextTrainer(task, models.build(config.architecture, **network))
-    trained.set_weights(trainer.get_weights())
-    export(task, trained.backbone, trained.head, saved_model)
-    print(f"{saved_model}")
+    if is_chief:
+        trained = PretextTrainer(task, models.build(config.architecture, **network))
+        trained.set_weights(trainer.get_weights())
+        export(task, trained.backbone, trained.head, saved_model)
+        print(f"{saved_model}")
+    strategies.wait_for_all(strategy)
 
 
 def learning_rate(config: Config, steps: int) -> WarmupPiecewise:

@@ -281,10 +281,10 @@ class Loop:
 
     def _check_same_step(self) -> None:
         """Raises a ValueError unless all machines have restored the same checkpoint."""
-        own = tf.constant(self.step, tf.int64)
-        replicas = self.strategy.num_replicas_in_sync
-        total = self.strategy.reduce("SUM", self.strategy.run(lambda: tf.identity(own)), axis=None)
-        if int(total) != self.step * replicas:
+        iterations = self.trainer.optimizer.iterations
+        own = self.strategy.run(lambda: tf.identity(iterations.value))
+        total = self.strategy.reduce("SUM", own, axis=None)
+        if int(total) != self.step * self.strategy.num_replicas_in_sync:
             raise ValueError(
                 f"this machine would go on at step {self.step} and others elsewhere: --workdir "
                 "must be one directory that all machines see"
@@ -334,6 +334,12 @@ class Loop:
                 f"step {self.step} of {self.total_steps} is saved in {self.checkpoints.latest}"
                 if self.is_chief
                 else f"at step {self.step}; only the first worker saves"
+            )
+        loss_scale = self.trainer.loss_scale
+        if loss_scale is not None and loss_scale.scale.numpy() < 1:
+            raise FloatingPointError(
+                f"gradients do not fit into float16's range at step {step}; "
+                "try --precision=bfloat16 or a smaller --learning_rate"
             )
 
     def _check_loss(self, step: int) -> None:

@@ -35,7 +35,9 @@ class PretextTrainer(keras.Model):
         replicas: int = 1,
         loss_scale: LossScale | None = None,
     ) -> None:
-        super().__init__(name="pretext_trainer")
+        # Of its own it computes the loss alone. (Under mixed_float16, Keras' `compile` would put a
+        # second loss scale around the optimiser.)
+        super().__init__(name="pretext_trainer", dtype="float32")
         self.task = task
         self.backbone = backbone
         self.head = task.head(backbone.output["pre_logits"].shape[-1])

@@ -20,6 +20,7 @@ from etils import epath
 
 import data
 import pretext
+from models.layers import BatchNormalization
 from pretext import precision
 from pretext.loop import Loop, LoopOptions
 from pretext.momentum import Momentum
@@ -33,15 +34,16 @@ BATCH_SIZE = 8
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """What a run may be told to do differently from rotation in float32 on one device."""
+    """What a run does differently from rotation in float32 with synchronised statistics."""
 
     task: str = "rotation"
     global_negatives: bool = False
     synchronized: bool = True
+    frozen_statistics: bool = False
     precision: str = "float32"
     jit: bool = False
     gradient_accumulation: int = 1
-    learning_rate: float = 0.05
+    epochs: int = 2
     profile: bool = False
 
 
@@ -51,15 +53,8 @@ CASES = {
 }
 
 
-def train(
-    case: Case, strategy: tf.distribute.Strategy, folder: str, workdir: epath.Path
-) -> dict[str, np.ndarray]:
-    """Trains for two epochs of the folder.
-
-    Returns:
-        Every column of metrics.csv that has numbers in every row, `val_…` columns at the ends of
-        epochs, and the final weights, `weight0` and so on.
-    """
+def make_trainer(case: Case, strategy: tf.distribute.Strategy) -> PretextTrainer:
+    """A small network with its task, the same initial weights every time."""
     options = pretext.TaskOptions(
         resize_size=36,
         crop_size=32,
@@ -70,17 +65,26 @@ def train(
         synchronized_batch_norm=case.synchronized,
     )
     task = pretext.build(case.task, options)
-    images = data.load("folder", "all", folder)
     keras.utils.set_random_seed(0)
     with strategy.scope(), precision.computing_in(case.precision):
-        loss_scale = precision.LossScale(2.0**10) if case.precision == "float16" else None
         network = tiny.network(synchronized=case.synchronized)
+        for layer in network.layers:
+            if case.frozen_statistics and isinstance(layer, BatchNormalization):
+                layer.trainable = False
+        loss_scale = precision.LossScale() if case.precision == "float16" else None
         trainer = PretextTrainer(task, network, strategy.num_replicas_in_sync, loss_scale)
-        optimizer = Momentum(case.learning_rate, skip_nan=loss_scale is not None)
-        trainer.compile(optimizer=optimizer)
-    loop_options = LoopOptions(
+        trainer.compile(optimizer=Momentum(0.05, skip_nan=loss_scale is not None))
+    return trainer
+
+
+def make_loop(
+    case: Case, strategy: tf.distribute.Strategy, folder: str, workdir: epath.Path
+) -> Loop:
+    """The loop over all of the folder's images, for training and for validation."""
+    images = data.load("folder", "all", folder)
+    options = LoopOptions(
         batch_size=BATCH_SIZE,
-        epochs=2,
+        epochs=case.epochs,
         seed=0,
         log_every_steps=1,
         checkpoint_every_steps=1000,
@@ -88,10 +92,24 @@ def train(
         jit=case.jit,
         profile=case.profile,
     )
-    Loop(trainer, strategy, loop_options, workdir, images, images).run()
-    result = {f"weight{i}": weight for i, weight in enumerate(trainer.get_weights())}
+    workdir.mkdir(parents=True, exist_ok=True)
+    return Loop(make_trainer(case, strategy), strategy, options, workdir, images, images)
+
+
+def train(
+    case: Case, strategy: tf.distribute.Strategy, folder: str, workdir: epath.Path
+) -> dict[str, np.ndarray]:
+    """Trains to the end.
+
+    Returns:
+        The columns of metrics.csv, without empty cells, and the final weights, `weights0` and so
+        on.
+    """
+    loop = make_loop(case, strategy, folder, workdir)
+    loop.run()
+    result = {f"weights{i}": weights for i, weights in enumerate(loop.trainer.get_weights())}
     rows = read_metrics(workdir / "metrics.csv")
-    for name in rows[0]:
+    for name in rows[0] if rows else ():
         result[name] = np.array([float(row[name]) for row in rows if row[name]])
     return result
 
@@ -104,9 +122,7 @@ def main() -> None:
     )
     strategy = strategies.build(name)
     for case in cases:
-        workdir = epath.Path(output) / f"{case}_run"
-        workdir.mkdir(parents=True, exist_ok=True)
-        result = train(CASES[case], strategy, folder, workdir)
+        result = train(CASES[case], strategy, folder, epath.Path(output) / f"{case}_run")
         if strategies.is_chief(strategy):
             np.savez(f"{output}/{case}.npz", **result)
 
