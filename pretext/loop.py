@@ -334,17 +334,17 @@ class Loop:
                 if self.is_chief
                 else f"at step {self.step}; only the first worker saves"
             )
+
+    def _check_loss(self, step: int) -> None:
+        if self.sums.finite_steps < self.sums.steps:
+            first = step - self.sums.steps + self.sums.finite_steps + 1
+            self._not_finite(f"the loss is not finite at step {first}")
         loss_scale = self.trainer.loss_scale
         if loss_scale is not None and loss_scale.scale.numpy() < 1:
             raise FloatingPointError(
                 f"gradients do not fit into float16's range at step {step}; "
                 "try --precision=bfloat16 or a smaller --learning_rate"
             )
-
-    def _check_loss(self, step: int) -> None:
-        if self.sums.finite_steps < self.sums.steps:
-            first = step - self.sums.steps + self.sums.finite_steps + 1
-            self._not_finite(f"the loss is not finite at step {first}")
 
     def _not_finite(self, what: str) -> None:
         last = self.checkpoints.latest or "none yet"
