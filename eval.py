@@ -7,7 +7,8 @@ prints a table and leaves results.json and accuracy_by_layer.png in the run's di
 
     python eval.py --compare=runs/a,runs/b --workdir=runs/comparison
 
-puts the results of several runs side by side.
+puts the results of several runs side by side. The exit status is 0 when all is done, 1 for an
+error, 130 after Ctrl-C and 143 after SIGTERM; the same command goes on: docs/failures.md.
 """
 
 from programs import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)

@@ -3,6 +3,8 @@
     python train.py --workdir=runs/rotation --task=rotation --dataset=folder --data_dir=photos
 
 ends with runs/rotation/saved_model. Run again, the same command goes on where it was stopped.
+The exit status is 0 when all is done, 1 for an error, 130 after Ctrl-C and 143 after SIGTERM, which
+both save a checkpoint first: docs/failures.md.
 """
 
 from programs import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)

@@ -7,7 +7,6 @@ from its last checkpoint and ends with the weights of a run that was not.
 import contextlib
 import dataclasses
 import functools
-import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -19,11 +18,11 @@ from tqdm import tqdm
 from data import pipeline
 from data.records import Records
 from pretext.accumulation import Accumulator
-from pretext.metric_sums import MetricSums
 from pretext.task import Batch
 from pretext.trainer import Metrics, PretextTrainer
-from programs import interruption, strategies
-from programs.checkpoints import Checkpoints
+from pretext.training_state import TrainingState
+from programs import interruption, strategies, workers
+from programs.clock import Clock
 from programs.metrics_file import MetricsFile
 from programs.profiler import Profiler
 
@@ -88,24 +87,11 @@ class Loop:
 
         with strategy.scope():
             trainer.optimizer.build(trainer.trainable_variables)
-            self.sums = MetricSums(trainer.metric_names)
             if options.gradient_accumulation > 1:
                 self.accumulator = Accumulator(trainer, options.gradient_accumulation)
-        state = {
-            "weights": [variable.value for variable in trainer.variables],
-            "optimizer": [variable.value for variable in trainer.optimizer.variables],
-            "sums": self.sums.variables,
-        }
-        if trainer.loss_scale is not None:
-            state["loss_scale"] = trainer.loss_scale.variables
-        self.checkpoints = Checkpoints(
-            workdir / "checkpoints", tf.train.Checkpoint(**state), writes=self.is_chief
-        )
-        if self.checkpoints.restore() is not None:
-            self.sums.restored()
-            if self.is_chief:
-                tqdm.write(f"Continuing at step {self.step} of {self.total_steps}.")
-        self._check_same_step()
+        self.state = TrainingState(trainer, strategy, workdir / "checkpoints", self.is_chief)
+        if self.state.restore() and self.is_chief:
+            tqdm.write(f"Continuing at step {self.step} of {self.total_steps}.")
         self.tensorboard_directory = str(workdir / "tensorboard")
         if self.is_chief:
             held_out = [f"val_{name}" for name in trainer.task.metric_names]
@@ -125,7 +111,7 @@ class Loop:
     @property
     def step(self) -> int:
         """Updates made so far."""
-        return int(self.trainer.optimizer.iterations.numpy())
+        return self.state.step
 
     def run(self) -> None:
         """Trains to the end of the last epoch and leaves a checkpoint of it.
@@ -134,6 +120,7 @@ class Loop:
             ValueError: all images of a batch were unreadable.
             FloatingPointError: the loss or a weight is not finite.
             OSError: a checkpoint or a row of metrics could not be written.
+            ConnectionError: another machine that takes part is gone.
             Interrupted: a signal came; the state is saved.
         """
         options = self.options
@@ -151,7 +138,7 @@ class Loop:
         profiles = options.profile and self.is_chief
         profiler = Profiler(self.step, self.total_steps, self.tensorboard_directory)
         shown = self.trainer.task.metric_names[0]
-        with bar, contextlib.ExitStack() as stack:
+        with bar, workers.told_when_gone(self.strategy), contextlib.ExitStack() as stack:
             clock = Clock(self.step)
             if self._row_is_due(self.step):
                 self._finish_row(self.step, 0.0)
@@ -176,8 +163,8 @@ class Loop:
                         clock = Clock(step)
                     bar.set_postfix({k: f"{row[k]:.3f}" for k in row if k.endswith(shown)})
                 if step % options.checkpoint_every_steps == 0 or step == self.total_steps:
-                    self._save(step)
-                self._stop_if_asked()
+                    self.state.save(step)
+                self.state.stop_if_asked()
         if self.unreadable.reasons:
             logging.warning("%s", self.unreadable.summary())
 
@@ -191,7 +178,7 @@ class Loop:
         sums = []
         for batch in self._validation_stream:
             sums.append(self._test_step(batch))
-            self._stop_if_asked()
+            self.state.stop_if_asked()
         totals = dict(zip(names, np.sum(sums, axis=0, dtype=np.float64).tolist(), strict=True))
         examples = totals.pop("examples")
         if not examples:
@@ -265,7 +252,7 @@ class Loop:
     def _add(self, metrics: Metrics) -> None:
         """Adds an update's metrics, the same on all replicas, to the sums for the next row."""
         first = self.strategy.experimental_local_results
-        self.sums.add({name: first(value)[0] for name, value in metrics.items()})
+        self.state.sums.add({name: first(value)[0] for name, value in metrics.items()})
 
     @tf.function
     def _test_step(self, batch: Batch) -> tf.Tensor:
@@ -278,17 +265,6 @@ class Loop:
 
         return self.strategy.reduce("SUM", self.strategy.run(sums, (batch,)), axis=None)
 
-    def _check_same_step(self) -> None:
-        """Raises a ValueError unless all machines have restored the same checkpoint."""
-        iterations = self.trainer.optimizer.iterations
-        own = self.strategy.run(lambda: tf.identity(iterations.value))
-        total = self.strategy.reduce("SUM", own, axis=None)
-        if int(total) != self.step * self.strategy.num_replicas_in_sync:
-            raise ValueError(
-                f"this machine would go on at step {self.step} and others elsewhere: --workdir "
-                "must be one directory that all machines see"
-            )
-
     def _row_is_due(self, step: int) -> bool:
         """Whether metrics.csv has a row for the step, and it has not been written.
 
@@ -296,61 +272,27 @@ class Loop:
         empty as they are behind a written row.
         """
         ends_row = step % self.steps_per_epoch == 0 or step % self.options.log_every_steps == 0
-        return ends_row and self.sums.steps > 0
+        return ends_row and self.state.sums.steps > 0
 
     def _finish_row(self, step: int, images_per_second: float) -> dict[str, float]:
         """Logs the means since the last row, with a validation where an epoch ends."""
-        self._check_loss(step)
+        self.state.check(step)
         row: dict[str, float] = {
             "step": step,
             "epoch": step / self.steps_per_epoch,
             "learning_rate": float(self.trainer.optimizer.learning_rate.numpy()),
-            **self.sums.means(),
+            **self.state.sums.means(),
         }
         if step % self.steps_per_epoch == 0:
             if not self.validated:
                 # The first validation traces its step, which may outlast a signal's grace.
-                self._save(step)
+                self.state.save(step)
             row |= self.validate()
             self.validated = True
         if self.is_chief:
             self._log(row, images_per_second)
-        self.sums.reset()
+        self.state.sums.reset()
         return row
-
-    def _save(self, step: int) -> None:
-        self._check_loss(step)
-        weights = self.trainer.variables
-        if not tf.reduce_all([tf.reduce_all(tf.math.is_finite(weight)) for weight in weights]):
-            self._not_finite(f"a weight is not finite after step {step}")
-        self.checkpoints.save(step)
-
-    def _stop_if_asked(self) -> None:
-        """At a point where the state may be saved: does so and stops, if a signal came."""
-        if interruption.requested():
-            self._save(self.step)
-            raise interruption.Interrupted(
-                f"step {self.step} of {self.total_steps} is saved in {self.checkpoints.latest}"
-                if self.is_chief
-                else f"at step {self.step}; only the first worker saves"
-            )
-
-    def _check_loss(self, step: int) -> None:
-        if self.sums.finite_steps < self.sums.steps:
-            first = step - self.sums.steps + self.sums.finite_steps + 1
-            self._not_finite(f"the loss is not finite at step {first}")
-        loss_scale = self.trainer.loss_scale
-        if loss_scale is not None and loss_scale.scale.numpy() < 1:
-            raise FloatingPointError(
-                f"gradients do not fit into float16's range at step {step}; "
-                "try --precision=bfloat16 or a smaller --learning_rate"
-            )
-
-    def _not_finite(self, what: str) -> None:
-        last = self.checkpoints.latest or "none yet"
-        raise FloatingPointError(
-            f"{what}; last good checkpoint: {last}; try a smaller --learning_rate"
-        )
 
     def _log(self, row: dict[str, float], images_per_second: float) -> None:
         self.metrics_file.append(row)
@@ -359,18 +301,3 @@ class Loop:
                 if name != "step":
                     tf.summary.scalar(name, value)
         self.tensorboard.flush()
-
-
-class Clock:
-    """Steps per second between two looks at it, from a given step on."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-        self.time = time.perf_counter()
-
-    def lap(self, step: int) -> float:
-        """Steps per second since the last lap."""
-        now = time.perf_counter()
-        rate = (step - self.step) / (now - self.time)
-        self.step, self.time = step, now
-        return rate

@@ -65,7 +65,7 @@ def rows(run: pathlib.Path) -> int:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.time() + 120
+    deadline = time.time() + 300
     while not condition():
         assert time.time() < deadline, "too slow"
         time.sleep(0.02)

@@ -179,7 +179,7 @@ def test_machines_that_do_not_share_the_run_directory_are_told(mirrored, folder,
     iterations = loop.trainer.optimizer.iterations.value
     mirrored.experimental_local_results(iterations)[1].assign(3)
     with pytest.raises(ValueError, match="one directory that all machines see"):
-        loop._check_same_step()
+        loop.state.check_same_step()
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

@@ -94,9 +94,9 @@ def test_stopped_between_steps_and_in_a_validation(undisturbed, make_loop, tmp_p
         loop = make_loop(workdir)
         stop_at(monkeypatch, call)
         if step is None:
-            save = loop.checkpoints.save
-            monkeypatch.setattr(loop.checkpoints, "save", lambda at, s=save: at > 4 or s(at))
-        with pytest.raises(interruption.Interrupted, match=f"step {step or 5} of 8 is saved in"):
+            save = loop.state.checkpoints.save
+            monkeypatch.setattr(loop.state.checkpoints, "save", lambda at, s=save: at > 4 or s(at))
+        with pytest.raises(interruption.Interrupted, match=f"step {step or 5} is saved in"):
             loop.run()
         if step is not None:
             assert make_loop(workdir).step == step
