@@ -8,12 +8,12 @@ stop a run: see `UnreadableImages`.
 
 import contextlib
 import dataclasses
-import re
 from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
 from data.records import Record, Records
+from programs.error_lines import reason
 
 SHUFFLE_BUFFER = 16_384
 CYCLE = 16
@@ -33,14 +33,12 @@ class UnreadableImages:
 
     def record(self, view: View, encoded: tf.Tensor, identifier: tf.Tensor) -> None:
         """Notes an image whose view could not be made; tries again to find the reason."""
-        reason = "cannot be decoded"
+        why = "cannot be decoded"
         try:
             view(encoded, tf.constant([0, 0], tf.int64))
         except (tf.errors.OpError, ValueError) as error:
-            message = getattr(error, "message", str(error)).split("\n")[0]
-            # TensorFlow wraps the reason into the names of its nodes and operations.
-            reason = re.sub(r"^\{\{.*\}\} |\s*\[Op:.*$", "", message).rstrip(".")
-        self.reasons[identifier.numpy().decode(errors="replace")] = reason
+            why = reason(error)
+        self.reasons[identifier.numpy().decode(errors="replace")] = why
 
     def summary(self) -> str:
         """One line for the log: how many, and the first three by name."""
@@ -57,7 +55,8 @@ class UnreadableImages:
             if "unreadable" not in str(error):
                 raise
             raise ValueError(
-                f"all {batch_size} images of a batch were unreadable; {self.summary()}"
+                f"all images of a batch of {batch_size}, or of a device's part of it, were "
+                f"unreadable; {self.summary()}"
             ) from error
 
 
