@@ -124,9 +124,9 @@ def _tag(tiff: tf.Tensor) -> tf.Tensor:
         order = tf.where(little_endian, high_to_low[..., ::-1], high_to_low)
         return tf.reduce_sum(order * (256 ** tf.range(order.shape[-1])[::-1]), -1)
 
-    start = tf.clip_by_value(number(data[4:8]), 0, tf.size(data) - 2)
+    start = tf.clip_by_value(number(tf.reshape(data[4:8], [4])), 0, tf.size(data) - 2)
     entries = data[start + 2 :]
-    count = tf.minimum(number(data[start : start + 2]), tf.size(entries) // ENTRY)
+    count = tf.minimum(number(tf.reshape(data[start : start + 2], [2])), tf.size(entries) // ENTRY)
     entries = tf.reshape(entries[: count * ENTRY], [-1, ENTRY])
     values = number(entries[:, 8:10])
     values = tf.where((number(entries[:, 0:2]) == ORIENTATION_TAG) & (values <= 8), values, 0)

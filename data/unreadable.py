@@ -1,0 +1,66 @@
+"""Which images could not be used, and when there are too many of them to go on."""
+
+import re
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from data.records import Records
+
+
+class UnreadableImages:
+    """Which images could not be used so far, and why; filled while a data set is read.
+
+    Attributes:
+        reasons: the first line of what was wrong, by image id.
+    """
+
+    def __init__(self) -> None:
+        self.reasons: dict[str, str] = {}
+
+    def record(self, make_view: Callable[[], tf.Tensor], identifier: str) -> None:
+        """Notes an image whose view could not be made; tries again to find the reason.
+
+        Args:
+            make_view: what failed.
+            identifier: the image's id.
+        """
+        reason = "cannot be decoded"
+        try:
+            make_view()
+        except (tf.errors.OpError, ValueError) as error:
+            message = getattr(error, "message", str(error)).split("\n")[0]
+            # TensorFlow wraps the reason into the names of its nodes and operations.
+            reason = re.sub(r"^\{\{.*\}\} |\s*\[Op:.*$", "", message).rstrip(".")
+        self.reasons[identifier] = reason
+
+    def summary(self) -> str:
+        """One line for the log: how many, and the first three by name."""
+        first = [f"{name} ({reason})" for name, reason in sorted(self.reasons.items())[:3]]
+        more = ", …" if len(self.reasons) > len(first) else ""
+        return f"{len(self.reasons)} images could not be read: {', '.join(first)}{more}"
+
+    def check(self, records: Records, max_bad_fraction: float, count: int | None = None) -> None:
+        """Stops a run whose data set is rotten.
+
+        Args:
+            records: the split that the images are of.
+            max_bad_fraction: how much of the split may be unreadable, 0 to 1.
+            count: how many are, where more are known than were recorded here.
+
+        Raises:
+            ValueError: more of the split is, whatever the images not yet read are like.
+        """
+        count = max(len(self.reasons), count or 0)
+        if count > max_bad_fraction * records.size:
+            raise ValueError(
+                f"{count} of the {records.size} images of split {records.split} of "
+                f"{records.dataset} ({count / records.size:.1%}) are unreadable, more than "
+                f"--max_bad_fraction={max_bad_fraction:g} allows; {self.summary()}"
+            )
+
+
+def check_fraction(max_bad_fraction: float) -> None:
+    """Raises a ValueError for a flag that is no fraction."""
+    if not 0 <= max_bad_fraction <= 1:
+        raise ValueError(f"--max_bad_fraction={max_bad_fraction:g} must be between 0 and 1")
