@@ -30,14 +30,14 @@ class Encoded(NamedTuple):
         height_width: int32, (2,), of the upright image.
         orientation: how the stored pixels have to be turned; see `data.exif`.
         in_parts: whether a part of it can be decoded: a JPEG that is there to its last byte.
-        pixels: the whole image where it cannot, else empty; uint8, (H, W, 3).
+        stored: the stored pixels of all of it where it cannot, else none; uint8, (H, W, 3).
     """
 
     encoded: tf.Tensor
     height_width: tf.Tensor
     orientation: tf.Tensor
     in_parts: tf.Tensor
-    pixels: tf.Tensor
+    stored: tf.Tensor
 
 
 def look_at(encoded: tf.Tensor) -> Encoded:
@@ -47,27 +47,27 @@ def look_at(encoded: tf.Tensor) -> Encoded:
         tf.errors.InvalidArgumentError: the file is no image, or not all of one.
     """
     encoded = tf.convert_to_tensor(encoded)
+    is_jpeg = tf.io.is_jpeg(encoded)
     # One that was cut off would pass where a rectangle ends above the cut; whether an image is
     # readable should not depend on the rectangle.
     end = tf.maximum(tf.strings.length(encoded) - 2, 0)
-    complete = tf.strings.substr(encoded, end, 2) == END_OF_IMAGE
-    in_parts = tf.io.is_jpeg(encoded) & complete
+    in_parts = is_jpeg & (tf.strings.substr(encoded, end, 2) == END_OF_IMAGE)
 
-    def header() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        height_width = tf.image.extract_jpeg_shape(encoded)[:2]
-        orientation = exif.orientation(encoded)
-        swapped = exif.swap_sides(orientation)
-        height_width = tf.where(swapped, height_width[::-1], height_width)
-        return height_width, orientation, tf.zeros([0, 0, CHANNELS], tf.uint8)
+    def header() -> tuple[tf.Tensor, tf.Tensor]:
+        nothing = tf.zeros([0, 0, CHANNELS], tf.uint8)
+        return tf.image.extract_jpeg_shape(encoded)[:2], nothing
 
-    def whole() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        pixels = decode(encoded)
-        return tf.shape(pixels)[:2], tf.constant(exif.UPRIGHT), pixels
+    def whole() -> tuple[tf.Tensor, tf.Tensor]:
+        pixels = _decode_whole(encoded)
+        return tf.shape(pixels)[:2], pixels
 
-    height_width, orientation, pixels = tf.cond(in_parts, header, whole)
-    pixels.set_shape([None, None, CHANNELS])
-    height_width.set_shape([2])
-    return Encoded(encoded, height_width, orientation, in_parts, pixels)
+    height_width, stored = tf.cond(in_parts, header, whole)
+    orientation = tf.cond(
+        is_jpeg, lambda: exif.orientation(encoded), lambda: tf.constant(exif.UPRIGHT)
+    )
+    height_width = tf.ensure_shape(height_width, [2])
+    height_width = tf.where(exif.swap_sides(orientation), height_width[::-1], height_width)
+    return Encoded(encoded, height_width, orientation, in_parts, stored)
 
 
 def decode(encoded: tf.Tensor) -> tf.Tensor:
@@ -76,22 +76,8 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
     Raises:
         tf.errors.InvalidArgumentError: the file is no image, or not all of one.
     """
-    encoded = tf.convert_to_tensor(encoded)
-
-    def jpeg() -> tf.Tensor:
-        pixels = tf.io.decode_jpeg(encoded, CHANNELS, dct_method="INTEGER_ACCURATE")
-        return exif.turn_upright(pixels, exif.orientation(encoded))
-
-    def other() -> tf.Tensor:
-        is_bitmap = tf.strings.substr(encoded, 0, 2) == b"BM"
-        return tf.cond(
-            is_bitmap,
-            lambda: _bitmap(encoded),
-            lambda: tf.io.decode_image(encoded, CHANNELS, expand_animations=False),
-        )
-
-    pixels = tf.cond(tf.io.is_jpeg(encoded), jpeg, other)
-    return tf.ensure_shape(pixels, [None, None, CHANNELS])
+    image = look_at(encoded)
+    return rectangle(image, tf.zeros_like(image.height_width), image.height_width)
 
 
 def ratio_of(image: Encoded, size: tf.Tensor, at_least: int | tf.Tensor) -> tf.Tensor:
@@ -128,38 +114,55 @@ def rectangle(
         uint8, (size[0], size[1], 3) divided by the ratio.
     """
 
-    def part() -> tf.Tensor:
-        if ratio is None:
-            before = tf.minimum(begin, 1)
-            after = tf.minimum(image.height_width - begin - size, 1)
-            pixels = _decode_part(image, begin - before, size + before + after)
-            return _slice(pixels, before, size)
+    before = after = tf.constant(0)
+    if ratio is None:
+        before = tf.minimum(begin, 1)
+        after = tf.minimum(image.height_width - begin - size, 1)
+    there, extent = exif.stored_rectangle(
+        begin - before, size + before + after, image.height_width, image.orientation
+    )
 
-        def scaled(ratio: int) -> tf.Tensor:
-            return _decode_part(image, begin, size, ratio)
-
-        branches = [lambda ratio=ratio: scaled(ratio) for ratio in RATIOS[1:]]
-        return tf.cond(
-            ratio == 1,
-            lambda: scaled(1),
-            lambda: tf.switch_case(
-                tf.cast(ratio >= 4, tf.int32) + tf.cast(ratio >= 8, tf.int32), branches
-            ),
+    def part(ratio: int) -> tf.Tensor:
+        first, last = there // ratio, -(-(there + extent) // ratio)
+        return tf.image.decode_and_crop_jpeg(
+            image.encoded,
+            tf.concat([first, last - first], 0),
+            CHANNELS,
+            ratio=ratio,
+            dct_method="INTEGER_ACCURATE",
         )
 
-    pixels = tf.cond(image.in_parts, part, lambda: _slice(image.pixels, begin, size))
+    def smaller_part() -> tf.Tensor:
+        branches = [lambda ratio=ratio: part(ratio) for ratio in RATIOS[1:]]
+        return tf.switch_case(tf.searchsorted(RATIOS[1:], [ratio])[0], branches)
+
+    def any_part() -> tf.Tensor:
+        if ratio is None:
+            return part(1)
+        return tf.cond(ratio == 1, lambda: part(1), smaller_part)
+
+    pixels = tf.cond(image.in_parts, any_part, lambda: _slice(image.stored, there, extent))
+    pixels = exif.turn_upright(pixels, image.orientation)
+    if ratio is None:
+        pixels = _slice(pixels, before, size)
     return tf.ensure_shape(pixels, [None, None, CHANNELS])
 
 
-def _decode_part(image: Encoded, begin: tf.Tensor, size: tf.Tensor, ratio: int = 1) -> tf.Tensor:
-    """A rectangle of a JPEG, made smaller by `ratio` and turned upright."""
-    begin, size = exif.stored_rectangle(begin, size, image.height_width, image.orientation)
-    first, last = begin // ratio, -(-(begin + size) // ratio)
-    window = tf.concat([first, last - first], 0)
-    pixels = tf.image.decode_and_crop_jpeg(
-        image.encoded, window, CHANNELS, ratio=ratio, dct_method="INTEGER_ACCURATE"
+def _decode_whole(encoded: tf.Tensor) -> tf.Tensor:
+    """The stored pixels of an image of any kind."""
+
+    def jpeg() -> tf.Tensor:
+        return tf.io.decode_jpeg(encoded, CHANNELS, dct_method="INTEGER_ACCURATE")
+
+    def other() -> tf.Tensor:
+        return tf.io.decode_image(encoded, CHANNELS, expand_animations=False)
+
+    is_bitmap = tf.strings.substr(encoded, 0, 2) == b"BM"
+    return tf.cond(
+        tf.io.is_jpeg(encoded),
+        jpeg,
+        lambda: tf.cond(is_bitmap, lambda: _bitmap(encoded), other),
     )
-    return exif.turn_upright(pixels, image.orientation)
 
 
 def _slice(pixels: tf.Tensor, begin: tf.Tensor, size: tf.Tensor) -> tf.Tensor:

@@ -40,12 +40,8 @@ def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     """Stored pixels, (H, W, C), to the upright image."""
 
     def turned() -> tf.Tensor:
-        result = tf.cond(
-            swap_sides(orientation), lambda: tf.transpose(image, [1, 0, 2]), lambda: image
-        )
-        upside_down, mirrored = _flips(orientation)
-        result = tf.cond(upside_down, lambda: tf.reverse(result, [0]), lambda: result)
-        return tf.cond(mirrored, lambda: tf.reverse(result, [1]), lambda: result)
+        axes = tf.where(swap_sides(orientation), [1, 0, 2], [0, 1, 2])
+        return tf.reverse(tf.transpose(image, axes), tf.where(_flips(orientation))[:, 0])
 
     return tf.cond(orientation == UPRIGHT, lambda: image, turned)
 
@@ -66,18 +62,18 @@ def stored_rectangle(
     """
 
     def turned() -> tuple[tf.Tensor, tf.Tensor]:
-        there = tf.where(tf.stack(_flips(orientation)), height_width - begin - size, begin)
+        there = tf.where(_flips(orientation), height_width - begin - size, begin)
         swapped = swap_sides(orientation)
         return tf.where(swapped, there[::-1], there), tf.where(swapped, size[::-1], size)
 
     return tf.cond(orientation == UPRIGHT, lambda: (begin, size), turned)
 
 
-def _flips(orientation: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _flips(orientation: tf.Tensor) -> tf.Tensor:
     """Whether rows and whether columns are in reverse, after sides have been swapped."""
     rows = (orientation == 3) | (orientation == 4) | (orientation >= 7)
     columns = (orientation == 2) | (orientation == 3) | (orientation == 6) | (orientation == 7)
-    return rows, columns
+    return tf.stack([rows, columns])
 
 
 def _exif(jpeg: tf.Tensor) -> tf.Tensor:

@@ -12,7 +12,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from data.encoded import CHANNELS, Encoded, decode, look_at, ratio_of, rectangle
+from data.encoded import CHANNELS, Encoded, decode, look_at, ratio_of, rectangle  # noqa: F401
 
 
 def resize_smaller_side(image: tf.Tensor, size: int) -> tf.Tensor:
@@ -53,7 +53,8 @@ class CentralCrop:
         top_left = (resized - self.crop_size) // 2
         if not self.resize_size:
             return _square(image, top_left, self.crop_size)
-        return _crop(_resize(decode(encoded), resized), top_left, self.crop_size)
+        whole = rectangle(image, tf.zeros_like(resized), image.height_width)
+        return _crop(_resize(whole, resized), top_left, self.crop_size)
 
 
 @dataclasses.dataclass(frozen=True)

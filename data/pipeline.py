@@ -94,7 +94,8 @@ def training_batches(
         entries = tf.data.Dataset.range(first_epoch, epochs).flat_map(epoch_entries)
         if parts > 1:
             entries = entries.batch(local_batch).shard(parts, part).unbatch()
-        return _batch(_views(entries, records, view, seed, draws), local_batch, draws)
+        groups = _views(entries, records, view, seed, draws)
+        return groups.rebatch(local_batch, drop_remainder=True)
 
     count = (epochs * steps - start_step) * (batch_size // shard.count // local_batch)
     batches = service.batches(made, count) if service else made(0, 1)
@@ -122,12 +123,14 @@ def evaluation_batches(
     """
     entries = records.entries().skip(start).shard(shard.count, shard.index)
     entries = entries.map(lambda entry: {**entry, "epoch": tf.constant(0, tf.int64)})
-    stream = _views(entries, records, view, tf.constant(0, tf.int64), draws)
-    nothing = _nothing(stream.element_spec)
+    local_batch = batch_size // replicas
+    groups = _views(entries, records, view, tf.constant(0, tf.int64), draws)
+    batches = groups.rebatch(local_batch).map(lambda batch: _fill_up(batch, local_batch))
+    # A host whose part of the last batch is empty takes part in it all the same.
+    nothing = tf.data.Dataset.from_tensors(_nothing(batches.element_spec)).repeat()
     remaining = max(records.size - start, 0)
-    filled_up = -(-remaining // batch_size) * batch_size // shard.count
-    stream = stream.concatenate(tf.data.Dataset.from_tensors(nothing).repeat()).take(filled_up)
-    batches = _batch(stream, batch_size // replicas, draws)
+    count = -(-remaining // batch_size) * (batch_size // shard.count) // local_batch
+    batches = batches.concatenate(nothing).take(count)
     return _with_options(
         batches.map(lambda batch: _note_unreadable(batch, records, view, unreadable))
     )
@@ -150,9 +153,10 @@ def steps_per_epoch(records: Records, batch_size: int) -> int:
 def _views(
     entries: tf.data.Dataset, records: Records, view: View, seed: tf.Tensor, draws: int
 ) -> tf.data.Dataset:
-    """Reads and cuts every entry; one that fails becomes zeros with `valid` 0, in its place.
+    """Reads and cuts every entry, in groups of `GROUP`, the last of what remains.
 
-    Its `id` and its `image` go along as `bad_id` and `bad_image`, which otherwise are empty.
+    One that fails becomes zeros with `valid` 0, in its place; its `id` and its `image` go along
+    as `bad_id` and `bad_image`, which otherwise are empty.
     """
 
     def whole(entry: Record) -> Record:
@@ -161,14 +165,18 @@ def _views(
         return {
             "image": view(records.read(entry["image"]), cut),
             "label": entry["label"],
-            # At least one, because tensors without elements crash TensorFlow's unbatch.
-            "draws": tf.random.stateless_uniform([max(draws, 1)], drawn),
+            "draws": tf.random.stateless_uniform([draws], drawn),
             "valid": tf.constant(1.0),
             "bad_id": tf.constant(""),
             "bad_image": tf.constant(""),
         }
 
-    element = entries.map(whole).element_spec
+    # Traced once for all the places it is used in.
+    whole = tf.function(whole, autograph=False).get_concrete_function(entries.element_spec)
+    element = {
+        name: tf.TensorSpec(value.shape, value.dtype)
+        for name, value in whole.structured_outputs.items()
+    }
 
     def placeholder(entry: Record) -> Record:
         bad = {"label": entry["label"], "bad_id": entry["id"], "bad_image": entry["image"]}
@@ -188,23 +196,25 @@ def _views(
         mended = entries.flat_map(one).batch(size, drop_remainder=True)
         return good.concatenate(mended).take(1).get_single_element()
 
-    groups = entries.batch(GROUP).map(
+    return entries.batch(GROUP).map(
         together, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
-    return groups.unbatch()
 
 
-def _batch(stream: tf.data.Dataset, size: int, draws: int) -> tf.data.Dataset:
-    batches = stream.batch(size, drop_remainder=True, num_parallel_calls=tf.data.AUTOTUNE)
-    return batches.map(lambda batch: {**batch, "draws": batch["draws"][:, :draws]})
+def _fill_up(batch: Record, size: int) -> Record:
+    """A batch of `size` elements, with nothing in the place of those that are missing."""
+
+    def filled_up(value: tf.Tensor) -> tf.Tensor:
+        missing = tf.concat([[size - tf.shape(value)[0]], tf.shape(value)[1:]], 0)
+        nothing = tf.fill(missing, tf.zeros([], value.dtype))
+        return tf.ensure_shape(tf.concat([value, nothing], 0), [size, *value.shape[1:]])
+
+    return {name: filled_up(value) for name, value in batch.items()}
 
 
 def _nothing(element_spec: dict[str, tf.TensorSpec]) -> Record:
     """An element of zeros and empty strings."""
-    return {
-        name: tf.constant("") if spec.dtype == tf.string else tf.zeros(spec.shape, spec.dtype)
-        for name, spec in element_spec.items()
-    }
+    return {name: tf.zeros(spec.shape, spec.dtype) for name, spec in element_spec.items()}
 
 
 def _note_unreadable(
@@ -244,17 +254,20 @@ def _key(seed: tf.Tensor, entry: Record) -> tf.Tensor:
 
 def _replace_unreadable(batch: Record) -> Record:
     """Puts good images of the batch in the place of unreadable ones."""
-    good = tf.where(batch["valid"] > 0)[:, 0]
-    tf.debugging.assert_greater(
-        tf.size(good), 0, message="every image of a batch was unreadable", summarize=1
-    )
-    positions = tf.range(tf.size(batch["valid"]))
-    source = tf.where(
-        batch["valid"] > 0,
-        tf.cast(positions, tf.int64),
-        tf.gather(good, positions % tf.size(good)),
-    )
-    return {name: tf.gather(value, source) for name, value in batch.items()}
+    valid = batch["valid"] > 0
+
+    def replaced() -> Record:
+        good = tf.where(valid)[:, 0]
+        tf.debugging.assert_greater(
+            tf.size(good), 0, message="every image of a batch was unreadable", summarize=1
+        )
+        positions = tf.range(tf.size(valid))
+        source = tf.where(
+            valid, tf.cast(positions, tf.int64), tf.gather(good, positions % tf.size(good))
+        )
+        return {name: tf.gather(value, source) for name, value in batch.items()}
+
+    return tf.cond(tf.reduce_all(valid), lambda: batch, replaced)
 
 
 def _with_options(batches: tf.data.Dataset) -> tf.data.Dataset:
