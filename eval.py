@@ -20,6 +20,7 @@ from absl import flags
 from etils import epath
 
 import data
+from data import unreadable
 from evaluate import logistic_regression, neighbours, report, representations, saved_models
 from evaluate.progress import FitProgress
 from programs import command_line, run_directory, strategies
@@ -48,6 +49,7 @@ class Config:
     batch_size: int
     strategy: str
     representations_dir: str
+    max_bad_fraction: float
     seed: int
 
 
@@ -84,10 +86,20 @@ flags.DEFINE_enum("dtype", "float32", ["float32", "float16"], "Of the representa
 flags.DEFINE_integer("batch_size", 64, "Images per forward pass.")
 flags.DEFINE_enum("strategy", "auto", strategies.NAMES, "Which devices to use.")
 flags.DEFINE_string("representations_dir", None, "Default: representations/ in --workdir.")
+flags.DEFINE_float(
+    "max_bad_fraction", 0.1, "Stop if more of a split than this is unreadable; less is left out."
+)
 flags.DEFINE_integer("seed", 0, "Of the held-out fifth.")
 
 # Between two starts of one run these may change: they do not change its result.
-MAY_DIFFER = ("workdir", "data_dir", "strategy", "batch_size", "representations_dir")
+MAY_DIFFER = (
+    "workdir",
+    "data_dir",
+    "strategy",
+    "batch_size",
+    "representations_dir",
+    "max_bad_fraction",
+)
 
 
 def main(argv: list[str]) -> None:
@@ -100,6 +112,8 @@ def main(argv: list[str]) -> None:
     if config.compare:
         compare(config)
         return
+
+    unreadable.check_fraction(config.max_bad_fraction)
 
     # ---------------------------------------------------------------- network and data
     strategy = strategies.build(config.strategy)
@@ -131,6 +145,7 @@ def main(argv: list[str]) -> None:
         max_features=config.max_features,
         batch_size=config.batch_size,
         dtype=config.dtype,
+        max_bad_fraction=config.max_bad_fraction,
     )
     directory = epath.Path(config.representations_dir or workdir / "representations")
     train, val = (

@@ -15,7 +15,8 @@ from absl import flags
 import data
 import models
 import pretext
-from data import pipeline
+from data import pipeline, unreadable
+from data.service import DataService
 from pretext import loop
 from pretext.export import export
 from pretext.momentum import Momentum
@@ -60,6 +61,9 @@ class Config:
     seed: int
     strategy: str
     jit: bool
+    max_bad_fraction: float
+    data_service: str
+    data_service_jobs: int
     log_every_steps: int
     checkpoint_every_steps: int
 
@@ -128,11 +132,28 @@ flags.DEFINE_float("weight_decay", 1e-4, "Of all kernels, as 0.5 · weight_decay
 flags.DEFINE_integer("seed", 0, "Of the weights, the order of images and all random choices.")
 flags.DEFINE_enum("strategy", "auto", strategies.NAMES, "Which devices to use.")
 flags.DEFINE_bool("jit", False, "Whether XLA compiles the training step.")
+flags.DEFINE_float(
+    "max_bad_fraction", 0.1, "Stop if more of a split than this is unreadable; less is left out."
+)
+flags.DEFINE_string(
+    "data_service", None, "grpc://HOST:PORT of a tf.data service that decodes the training images."
+)
+flags.DEFINE_integer(
+    "data_service_jobs", 1, "Jobs among which it shares them; at least as many as its workers."
+)
 flags.DEFINE_integer("log_every_steps", 50, "Steps between two rows of metrics.csv.")
 flags.DEFINE_integer("checkpoint_every_steps", 500, "Steps between two checkpoints.")
 
 # Between two starts of one run these may change: they do not change its result.
-MAY_DIFFER = ("workdir", "data_dir", "strategy", "checkpoint_every_steps")
+MAY_DIFFER = (
+    "workdir",
+    "data_dir",
+    "strategy",
+    "checkpoint_every_steps",
+    "max_bad_fraction",
+    "data_service",
+    "data_service_jobs",
+)
 
 
 def main(argv: list[str]) -> None:
@@ -147,6 +168,11 @@ def main(argv: list[str]) -> None:
         **{name: getattr(config, name) for name in names if name in option_names}
     )
     pretext.build(config.task, options)  # A wrong flag is told before a data set is opened.
+    unreadable.check_fraction(config.max_bad_fraction)
+    service = None
+    if config.data_service:
+        service = DataService(config.data_service, config.data_service_jobs)
+        service.check()
 
     # ---------------------------------------------------------------- data and devices
     strategy = strategies.build(config.strategy)
@@ -191,6 +217,8 @@ def main(argv: list[str]) -> None:
             log_every_steps=config.log_every_steps,
             checkpoint_every_steps=config.checkpoint_every_steps,
             jit=config.jit,
+            max_bad_fraction=config.max_bad_fraction,
+            service=service,
         )
         loop.Loop(trainer, strategy, loop_options, workdir, training, validation).run()
 

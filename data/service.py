@@ -8,6 +8,7 @@ and decodes its own.
 """
 
 import dataclasses
+import socket
 import uuid
 from collections.abc import Callable
 
@@ -37,6 +38,17 @@ class DataService:
         if self.jobs < 1:
             raise ValueError(f"--data_service_jobs={self.jobs} must be at least 1")
 
+    def check(self) -> None:
+        """Raises a ValueError if nobody answers there; TensorFlow would wait for an hour."""
+        host, _, port = self.address.partition("://")[2].rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        except OSError as error:
+            raise ValueError(
+                f"--data_service={self.address} does not answer ({error}): start the dispatcher "
+                "of a tf.data service there"
+            ) from error
+
     def batches(self, made: Callable[[int, int], tf.data.Dataset], count: int) -> tf.data.Dataset:
         """All batches of a stream, in their order, made by the service.
 
@@ -46,16 +58,22 @@ class DataService:
             count: how many batches there are in all.
 
         Raises:
-            tf.errors.DataLossError: while the batches are read: fewer came than there should be,
-                because a worker was lost. The run goes on from its last checkpoint.
+            tf.errors.InvalidArgumentError: while the batches are read: fewer came than there
+                should be, because a worker was lost.
         """
         jobs = [self._job(made(part, self.jobs)) for part in range(self.jobs)]
-        if self.jobs == 1:
-            stream = jobs[0]
-        else:
-            turns = tf.data.Dataset.range(self.jobs).repeat()
-            stream = tf.data.Dataset.choose_from_datasets(jobs, turns, stop_on_empty_dataset=True)
-        return stream.take(count)
+        turns = tf.data.Dataset.range(self.jobs).repeat()
+        stream = tf.data.Dataset.choose_from_datasets(jobs, turns, stop_on_empty_dataset=True)
+
+        def too_few(_: tf.Tensor) -> dict[str, tf.Tensor]:
+            message = f"the tf.data service at {self.address} lost a worker and its batches"
+            with tf.control_dependencies([tf.debugging.Assert(False, [message])]):
+                return {
+                    name: tf.zeros(spec.shape, spec.dtype)
+                    for name, spec in stream.element_spec.items()
+                }
+
+        return stream.concatenate(tf.data.Dataset.range(1).map(too_few)).take(count)
 
     def _job(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         # With dynamic sharding a source element goes to one worker alone: here the only one, which

@@ -56,7 +56,8 @@ class UnreadableImages:
             raise ValueError(
                 f"{count} of the {records.size} images of split {records.split} of "
                 f"{records.dataset} ({count / records.size:.1%}) are unreadable, more than "
-                f"--max_bad_fraction={max_bad_fraction:g} allows; {self.summary()}"
+                f"--max_bad_fraction={max_bad_fraction:g} allows"
+                + (f"; {self.summary()}" if self.reasons else "")
             )
 
 

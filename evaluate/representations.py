@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from data import images, pipeline
 from data.records import Records
+from data.unreadable import UnreadableImages
 from evaluate import pooling
 from evaluate.saved_models import SavedModel
 
@@ -58,6 +59,7 @@ class ExtractOptions:
         max_features: the released code's 9000.
         batch_size: images per forward pass.
         dtype: `float32` or `float16`.
+        max_bad_fraction: how much of the split may be unreadable, 0 to 1.
     """
 
     layers: tuple[str, ...]
@@ -67,6 +69,7 @@ class ExtractOptions:
     max_features: int = 9000
     batch_size: int = 64
     dtype: str = "float32"
+    max_bad_fraction: float = 1.0
 
 
 def extract(
@@ -86,7 +89,7 @@ def extract(
         strategy: the devices to use; None for the default one.
 
     Raises:
-        ValueError: no image of the split can be read.
+        ValueError: no image of the split can be read, or more than `max_bad_fraction` cannot.
     """
     strategy = strategy or tf.distribute.get_strategy()
     description = {
@@ -102,7 +105,7 @@ def extract(
         "dtype": options.dtype,
     }
     files = Files(directory, description)
-    unreadable = pipeline.UnreadableImages()
+    unreadable = UnreadableImages()
     if files.records < records.size:
         _extract(model, records, options, files, strategy, unreadable)
     if unreadable.reasons:
@@ -112,6 +115,7 @@ def extract(
             f"split {records.split} of {records.dataset} has no readable image"
             + (f"; {unreadable.summary()}" if unreadable.reasons else "")
         )
+    unreadable.check(records, options.max_bad_fraction, files.records - files.rows)
     return files.open(records)
 
 
@@ -121,7 +125,7 @@ def _extract(
     options: ExtractOptions,
     files: "Files",
     strategy: tf.distribute.Strategy,
-    unreadable: pipeline.UnreadableImages,
+    unreadable: UnreadableImages,
 ) -> None:
     view = images.CentralCrop(options.resize_size, options.crop_size)
 
@@ -170,6 +174,8 @@ def _extract(
             done = min(files.records + options.batch_size, records.size)
             files.append({name: value.numpy() for name, value in step(batch).items()}, done)
             bar.update(done - bar.n)
+            left_out = files.records - files.rows
+            unreadable.check(records, options.max_bad_fraction, left_out)
 
 
 class Files:

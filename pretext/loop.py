@@ -16,6 +16,8 @@ from tqdm import tqdm
 
 from data import pipeline
 from data.records import Records
+from data.service import DataService
+from data.unreadable import UnreadableImages
 from pretext.task import Batch
 from pretext.trainer import PretextTrainer
 from programs.metrics_file import MetricsFile
@@ -32,6 +34,10 @@ class LoopOptions:
         log_every_steps: steps between two rows of metrics.csv.
         checkpoint_every_steps: steps between two checkpoints.
         jit: whether XLA compiles the replica's step.
+        max_bad_fraction: how much of either split may be unreadable, 0 to 1; a run stops as soon
+            as more of it is. What a run that was killed had counted is counted again by the next
+            epoch, which sees every image again.
+        service: who decodes the training images, if not this host.
     """
 
     batch_size: int
@@ -40,6 +46,8 @@ class LoopOptions:
     log_every_steps: int
     checkpoint_every_steps: int
     jit: bool = False
+    max_bad_fraction: float = 1.0
+    service: DataService | None = None
 
 
 class Loop:
@@ -68,7 +76,8 @@ class Loop:
         self.options = options
         self.training = training
         self.validation = validation
-        self.unreadable = pipeline.UnreadableImages()
+        self.unreadable = UnreadableImages()
+        self.unreadable_validation = UnreadableImages()
         self.steps_per_epoch = pipeline.steps_per_epoch(training, options.batch_size)
         self.total_steps = self.steps_per_epoch * options.epochs
 
@@ -108,7 +117,7 @@ class Loop:
         """Trains to the end of the last epoch and leaves a checkpoint of it.
 
         Raises:
-            ValueError: all images of a batch were unreadable.
+            ValueError: all images of a batch were unreadable, or too many of a split.
             FloatingPointError: the loss is not finite.
         """
         options = self.options
@@ -130,6 +139,11 @@ class Loop:
                 try:
                     self._train_step(next(batches))
                 except tf.errors.InvalidArgumentError as error:
+                    if "lost a worker" in str(error):
+                        raise ValueError(
+                            f"the tf.data service lost a worker at step {step}; run again to go "
+                            "on from the last checkpoint"
+                        ) from error
                     if "unreadable" not in str(error):
                         raise
                     raise ValueError(
@@ -138,6 +152,7 @@ class Loop:
                     ) from error
                 bar.update(options.batch_size)
                 ends_epoch = step % self.steps_per_epoch == 0
+                self.unreadable.check(self.training, options.max_bad_fraction)
                 if ends_epoch or step % options.log_every_steps == 0:
                     row = self._means(step)
                     images_per_second = clock.lap(step) * options.batch_size
@@ -149,8 +164,9 @@ class Loop:
                 if step % options.checkpoint_every_steps == 0 or step == self.total_steps:
                     self._check_finite(step)
                     self.manager.save(checkpoint_number=step)
-        if self.unreadable.reasons:
-            logging.warning("%s", self.unreadable.summary())
+        for unreadable in (self.unreadable, self.unreadable_validation):
+            if unreadable.reasons:
+                logging.warning("%s", unreadable.summary())
 
     def validate(self) -> dict[str, float]:
         """The task's metrics on the validation split, by name with `val_` before it.
@@ -162,11 +178,12 @@ class Loop:
         for batch in self._distribute(self._validation_batches):
             for name, value in self._test_step(batch).items():
                 totals[name] = totals.get(name, 0.0) + float(value)
+        self.unreadable_validation.check(self.validation, self.options.max_bad_fraction)
         examples = totals.pop("examples")
         if not examples:
             raise ValueError(
                 f"split {self.validation.split} of {self.validation.dataset} has no readable "
-                f"image; {self.unreadable.summary()}"
+                f"image; {self.unreadable_validation.summary()}"
             )
         return {f"val_{name}": value / examples for name, value in totals.items()}
 
@@ -183,6 +200,7 @@ class Loop:
             shard=pipeline.Shard(context.input_pipeline_id, context.num_input_pipelines),
             replicas=context.num_replicas_in_sync,
             unreadable=self.unreadable,
+            service=self.options.service,
         )
 
     def _validation_batches(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
@@ -194,7 +212,7 @@ class Loop:
             draws=task.draws,
             shard=pipeline.Shard(context.input_pipeline_id, context.num_input_pipelines),
             replicas=context.num_replicas_in_sync,
-            unreadable=self.unreadable,
+            unreadable=self.unreadable_validation,
         )
 
     def _distribute(
