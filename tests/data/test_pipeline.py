@@ -1,5 +1,8 @@
+import dataclasses
+
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import data
@@ -47,6 +50,19 @@ def test_shapes_and_types(folder):
 @pytest.mark.parametrize("start", [1, 6, 11])
 def test_starting_at_a_step_gives_what_the_whole_run_gives(folder, start):
     assert_same(training(folder)[start:], training(folder, start_step=start))
+
+
+def test_what_is_skipped_at_a_restart_is_not_even_read(folder):
+    read = []
+
+    def reading(path):
+        tf.py_function(lambda path: read.append(path.numpy()), [path], [])
+        return tf.io.read_file(path)
+
+    records = dataclasses.replace(data.load("folder", "all", folder), read=reading)
+    settings = {"batch_size": 8, "epochs": 2, "seed": 5, "start_step": 6 + 4}
+    assert len(list(pipeline.training_batches(records, VIEW, **settings))) == 2
+    assert len(set(read)) == 2 * 8
 
 
 def test_epochs_and_seeds_differ_and_the_global_seed_does_not_matter(folder):
