@@ -23,6 +23,7 @@ from absl import flags
 from etils import epath
 
 import data
+from data import unreadable
 from evaluate import (
     comparison,
     gradient_probe,
@@ -75,6 +76,7 @@ class Config:
     strategy: str
     tpu: str
     representations_dir: str
+    max_bad_fraction: float
     seed: int
 
 
@@ -157,6 +159,9 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_string("tpu", None, "The TPU's name, local on a TPU VM; default: TPU_NAME, if set.")
 flags.DEFINE_string("representations_dir", None, "Default: representations/ in --workdir.")
+flags.DEFINE_float(
+    "max_bad_fraction", 0.1, "Stop if more of a split than this is unreadable; less is left out."
+)
 flags.DEFINE_integer(
     "seed",
     0,
@@ -173,6 +178,7 @@ MAY_DIFFER = (
     "batch_size",
     "representations_dir",
     "checkpoint_every_steps",
+    "max_bad_fraction",
 )
 
 
@@ -186,6 +192,8 @@ def main(argv: list[str]) -> None:
         return
     if len(argv) > 1:
         raise ValueError(f"what is {argv[1]}? Every option begins with -- and a name")
+
+    unreadable.check_fraction(config.max_bad_fraction)
 
     # ---------------------------------------------------------------- network and data
     if config.strategy == "multi_worker":
@@ -253,6 +261,7 @@ def main(argv: list[str]) -> None:
         max_features=config.max_features,
         batch_size=config.batch_size,
         dtype=config.dtype,
+        max_bad_fraction=config.max_bad_fraction,
     )
     val = representations.extract(model, splits["val"], options, directory / "val", strategy)
     source = {"train": splits["train"].fingerprint, "val": val.description}
@@ -301,7 +310,7 @@ def main(argv: list[str]) -> None:
         elif protocol and train:
             scores = label_free_scores(train.layers[layer], config.seed)
             done[layer] |= dataclasses.asdict(scores)
-    unreadable = train.unreadable if train else len(training.unreadable.reasons)
+    left_out = train.unreadable if train else len(training.unreadable.reasons)
 
     # ---------------------------------------------------------------- results
     results = {
@@ -313,9 +322,9 @@ def main(argv: list[str]) -> None:
         "classes": num_classes,
         "train_fraction": config.train_fraction,
         "seed": config.seed,
-        "train_examples": len(labelled) if train else training.size - unreadable,
+        "train_examples": len(labelled) if train else training.size - left_out,
         "val_examples": len(val.labels),
-        "unreadable": unreadable + val.unreadable,
+        "unreadable": left_out + val.unreadable,
         "probe": config.probe,
         "l2": config.l2,
         "training": dataclasses.asdict(protocol) if protocol else None,

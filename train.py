@@ -18,7 +18,8 @@ from etils import epath
 import data
 import models
 import pretext
-from data import pipeline
+from data import pipeline, unreadable
+from data.service import DataService
 from optimisation import schedule
 from optimisation.momentum import Momentum
 from pretext import loop, model_card, precision
@@ -70,6 +71,9 @@ class Config:
     gradient_accumulation: int
     jit: bool
     profile: bool
+    max_bad_fraction: float
+    data_service: str
+    data_service_jobs: int
     log_every_steps: int
     checkpoint_every_steps: int
     export_precision: str
@@ -165,6 +169,15 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_bool("jit", False, "Whether XLA compiles the training step; on a TPU it always does.")
 flags.DEFINE_bool("profile", False, "Record steps 11 to 15 for TensorBoard's profiler.")
+flags.DEFINE_float(
+    "max_bad_fraction", 0.1, "Stop if more of a split than this is unreadable; less is left out."
+)
+flags.DEFINE_string(
+    "data_service", None, "grpc://HOST:PORT of a tf.data service that decodes the training images."
+)
+flags.DEFINE_integer(
+    "data_service_jobs", 1, "Jobs among which it shares them; at least as many as its workers."
+)
 flags.DEFINE_integer("log_every_steps", 50, "Steps between two rows of metrics.csv.")
 flags.DEFINE_integer("checkpoint_every_steps", 500, "Steps between two checkpoints.")
 flags.DEFINE_enum(
@@ -186,6 +199,9 @@ MAY_DIFFER = (
     "profile",
     "export_precision",
     "export_keras",
+    "max_bad_fraction",
+    "data_service",
+    "data_service_jobs",
 )
 
 
@@ -202,6 +218,11 @@ def main(argv: list[str]) -> None:
         **{name: getattr(config, name) for name in names if name in option_names}
     )
     pretext.build(config.task, options)  # A wrong flag is told before a data set is opened.
+    unreadable.check_fraction(config.max_bad_fraction)
+    service = None
+    if config.data_service:
+        service = DataService(config.data_service, config.data_service_jobs)
+        service.check()
 
     # ---------------------------------------------------------------- data and devices
     strategy = strategies.build(config.strategy, config.tpu)
@@ -260,6 +281,8 @@ def main(argv: list[str]) -> None:
             gradient_accumulation=config.gradient_accumulation,
             jit=config.jit,
             profile=config.profile,
+            max_bad_fraction=config.max_bad_fraction,
+            service=service,
         )
         loop.Loop(trainer, strategy, loop_options, workdir, training, validation).run()
 

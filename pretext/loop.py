@@ -17,6 +17,8 @@ from tqdm import tqdm
 
 from data import pipeline
 from data.records import Records
+from data.service import DataService
+from data.unreadable import UnreadableImages
 from pretext.accumulation import Accumulator
 from pretext.task import Batch
 from pretext.trainer import Metrics, PretextTrainer
@@ -41,6 +43,10 @@ class LoopOptions:
             after the other.
         jit: whether XLA compiles what a replica does by itself.
         profile: whether to record a few steps for TensorBoard's profiler.
+        max_bad_fraction: how much of either split may be unreadable, 0 to 1; a run stops as soon
+            as more of it is. What a run that was killed had counted is counted again by the next
+            epoch, which sees every image again.
+        service: who decodes the training images, if not this host.
     """
 
     batch_size: int
@@ -51,6 +57,8 @@ class LoopOptions:
     gradient_accumulation: int = 1
     jit: bool = False
     profile: bool = False
+    max_bad_fraction: float = 1.0
+    service: DataService | None = None
 
 
 class Loop:
@@ -79,7 +87,8 @@ class Loop:
         self.options = options
         self.training = training
         self.validation = validation
-        self.unreadable = pipeline.UnreadableImages()
+        self.unreadable = UnreadableImages()
+        self.unreadable_validation = UnreadableImages()
         self.validated = False
         self.steps_per_epoch = pipeline.steps_per_epoch(training, options.batch_size)
         self.total_steps = self.steps_per_epoch * options.epochs
@@ -117,7 +126,7 @@ class Loop:
         """Trains to the end of the last epoch and leaves a checkpoint of it.
 
         Raises:
-            ValueError: all images of a batch were unreadable.
+            ValueError: all images of a batch were unreadable, or too many of a split.
             FloatingPointError: the loss or a weight is not finite.
             OSError: a checkpoint or a row of metrics could not be written.
             ConnectionError: another machine that takes part is gone.
@@ -144,8 +153,11 @@ class Loop:
                 self._finish_row(self.step, 0.0)
             for step in range(first, self.total_steps + 1):
                 record = profiler.record(step) if profiles else contextlib.nullcontext()
-                with self.unreadable.explained(options.batch_size), record:
+                service = options.service
+                decoding = service.explained(step) if service else contextlib.nullcontext()
+                with self.unreadable.explained(options.batch_size), decoding, record:
                     self._update_from(batches)
+                self.unreadable.check(self.training, options.max_bad_fraction)
                 if step == first:
                     # Before, a signal may end the run at once, and tracing takes long.
                     stack.enter_context(interruption.postponed())
@@ -158,8 +170,9 @@ class Loop:
                 if step % options.checkpoint_every_steps == 0 or step == self.total_steps:
                     self.state.save(step)
                 self.state.stop_if_asked()
-        if self.unreadable.reasons:
-            logging.warning("%s", self.unreadable.summary())
+        for unreadable in (self.unreadable, self.unreadable_validation):
+            if unreadable.reasons:
+                logging.warning("%s", unreadable.summary())
 
     def validate(self) -> dict[str, float]:
         """The task's metrics on the validation split, by name with `val_` before it.
@@ -172,12 +185,13 @@ class Loop:
         for batch in self._validation_stream:
             sums.append(self._test_step(batch))
             self.state.stop_if_asked()
+        self.unreadable_validation.check(self.validation, self.options.max_bad_fraction)
         totals = dict(zip(names, np.sum(sums, axis=0, dtype=np.float64).tolist(), strict=True))
         examples = totals.pop("examples")
         if not examples:
             raise ValueError(
                 f"split {self.validation.split} of {self.validation.dataset} has no readable "
-                f"image; {self.unreadable.summary()}"
+                f"image; {self.unreadable_validation.summary()}"
             )
         return {f"val_{name}": value / examples for name, value in totals.items()}
 
@@ -195,6 +209,7 @@ class Loop:
             # To the pipeline, micro-batches are the parts of more replicas.
             replicas=context.num_replicas_in_sync * self.options.gradient_accumulation,
             unreadable=self.unreadable,
+            service=self.options.service,
         )
 
     def _validation_batches(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
@@ -206,7 +221,7 @@ class Loop:
             draws=task.draws,
             shard=pipeline.Shard(context.input_pipeline_id, context.num_input_pipelines),
             replicas=context.num_replicas_in_sync,
-            unreadable=self.unreadable,
+            unreadable=self.unreadable_validation,
         )
 
     @functools.cached_property

@@ -206,6 +206,11 @@ def test_bad_input_of_train(finished, labelled_folder, tmp_path):
         "the image would be smaller than the crop": line("--crop_size=40"),
         "widening_factor": line("--widening_factor=0"),
         "--workdir is missing": line("--workdir="),
+        "must be between 0 and 1": line("--max_bad_fraction=1.5"),
+        "is no address: use grpc://HOST:PORT": line("--data_service=localhost"),
+        "above/broken.jpg (Unknown image file format": line(
+            "--max_bad_fraction=0.005", f"--workdir={tmp_path / 'rotten'}", "--train_split=all"
+        ),
     }
     for expected, error in zip(
         cases, command_line.errors("train.py", list(cases.values())), strict=True
@@ -230,6 +235,9 @@ def test_bad_input_of_eval(finished, labelled_folder, tmp_path):
         "use auto, paper or a number": line("--l2=much"),
         "is no directory": line(f"--data_dir={tmp_path / 'none'}"),
         "the image would be smaller than the crop": line("--crop_size=100"),
+        "more than --max_bad_fraction=0.005 allows": line(
+            "--max_bad_fraction=0.005", f"--workdir={tmp_path / 'rotten'}", "--train_split=all"
+        ),
         "run eval.py with --workdir": line(f"--compare={tmp_path}"),
     }
     for expected, error in zip(
