@@ -12,7 +12,9 @@ views of them, ready for the training step, in three ways:
 - float: the whole image decoded and turned to float, then crop, flip and colour distortion, all
   in tf.data, as the released code does.
 
-The three take turns, and the median of their rounds counts. The last lines say what a training
+The three take turns, and the median of their rounds counts. Images per second of processor time
+are printed too: they hardly depend on what else the machine is doing, but leave out waiting and
+what Pillow's processes spend on sending. The last lines say what a training
 step consumes, so where the bottleneck is: a step of ResNet50 v2 measured here, and devices'
 images per second as `--device_rates` gives them.
 """
@@ -21,6 +23,7 @@ import argparse
 import io
 import math
 import multiprocessing
+import multiprocessing.pool
 import os
 import pathlib
 import statistics
@@ -81,13 +84,16 @@ def pillow_view(path: str, random: np.random.Generator) -> np.ndarray:
     return np.asarray(view)
 
 
-def pillow_batch(job: tuple[list[str], int]) -> np.ndarray:
+def pillow_batch(job: tuple[list[str], int]) -> tuple[np.ndarray, float]:
+    """A batch, and the seconds of processor time that it took."""
     paths, seed = job
     random = np.random.default_rng(seed)
-    return np.stack([pillow_view(path, random) for path in paths])
+    start = time.process_time()
+    batch = np.stack([pillow_view(path, random) for path in paths])
+    return batch, time.process_time() - start
 
 
-def pillow_batches(paths: list[str], pool: multiprocessing.pool.Pool) -> Iterator[np.ndarray]:
+def pillow_batches(paths: list[str], pool: multiprocessing.pool.Pool) -> Iterator[tuple]:
     def jobs() -> Iterator[tuple[list[str], int]]:
         for seed in range(10**9):
             order = np.random.default_rng(seed).permutation(len(paths))
@@ -226,10 +232,16 @@ def main() -> None:
                 "Pillow": lambda: pillow_batches(paths, pool),
                 "float": lambda: float_batches(paths),
             }
-            rates = measure(ways, arguments.rounds, arguments.batches)
-    print(f"{'':8} {'images/s':>9} {'per core':>9}  ours is")
+            rates, per_second = measure(ways, arguments.rounds, arguments.batches)
+    print(
+        f"{'':8} {'images/s':>9} {'per core':>9} {'ours is':>12} {'per CPU s':>10} {'ours is':>12}"
+    )
     for name, rate in rates.items():
-        print(f"{name:8} {rate:9.0f} {rate / cores:9.0f}  {rates['ours'] / rate:.2f} times")
+        times, busy_times = rates["ours"] / rate, per_second["ours"] / per_second[name]
+        print(
+            f"{name:8} {rate:9.0f} {rate / cores:9.0f} {times:6.2f} times"
+            f" {per_second[name]:10.0f} {busy_times:6.2f} times"
+        )
 
     step = step_rate(arguments.widening_factor)
     consumers = [(f"ResNet50 v2 k = {arguments.widening_factor}, these {cores} cores", step)]
@@ -243,21 +255,29 @@ def main() -> None:
         )
 
 
-def measure(ways: dict, rounds: int, batches: int) -> dict[str, float]:
-    """Images per second of each way, the median of the rounds."""
+def measure(ways: dict, rounds: int, batches: int) -> tuple[dict[str, float], dict[str, float]]:
+    """Images per second, and per second of processor time, of each way; medians of the rounds."""
     rates = {name: [] for name in ways}
+    per_second = {name: [] for name in ways}
     for _ in range(rounds):
         for name, make in ways.items():
             stream = make()
             for _ in range(4):  # until its threads and buffers are there
                 next(stream)
-            start = time.perf_counter()
+            start, busy = time.perf_counter(), time.process_time()
+            elsewhere = 0.0
             for _ in range(batches):
-                next(stream)
-            rates[name].append(batches * BATCH / (time.perf_counter() - start))
+                batch = next(stream)
+                elsewhere += batch[1] if isinstance(batch, tuple) else 0.0
+            seconds, busy = time.perf_counter() - start, time.process_time() - busy
+            rates[name].append(batches * BATCH / seconds)
+            per_second[name].append(batches * BATCH / (busy + elsewhere))
             del stream
             time.sleep(0.5)  # until its threads have stopped
-    return {name: statistics.median(values) for name, values in rates.items()}
+    return (
+        {name: statistics.median(values) for name, values in rates.items()},
+        {name: statistics.median(values) for name, values in per_second.items()},
+    )
 
 
 if __name__ == "__main__":
