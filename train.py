@@ -24,7 +24,7 @@ from pretext.export import export
 from pretext.momentum import Momentum
 from pretext.schedule import WarmupPiecewise
 from pretext.trainer import PretextTrainer
-from programs import command_line, locks, run_directory, strategies
+from programs import command_line, locks, run_directory, strategies, workers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,7 +244,7 @@ def main(argv: list[str]) -> None:
         trained.set_weights(trainer.get_weights())
         export(task, trained.backbone, trained.head, saved_model)
         print(f"{saved_model}")
-    strategies.wait_for_all(strategy)
+    workers.wait_for_all(strategy)
 
 
 def learning_rate(config: Config, steps: int) -> WarmupPiecewise:
