@@ -2,7 +2,7 @@
 
 A lock is the operating system's (flock) on the empty file DIRECTORY/lock. It is not the file's
 presence that counts: the lock ends with the process that holds it, however that ends, so that none
-is ever left behind by a kill. Many processes may hold a directory shared, to read it, or one alone.
+is ever left behind by a kill.
 
 Buckets (gs://…) and file systems without flock have no such lock; there the runs are not kept
 apart. See docs/failures.md.
@@ -24,30 +24,23 @@ _held: dict[str, IO[str]] = {}
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
 
 
-def hold(directory: epath.Path, *, alone: bool = True) -> None:
-    """Locks a directory for this process, or turns its lock from shared to alone or back.
+def hold(directory: epath.Path) -> None:
+    """Locks a directory for this process, which may do so again.
 
     Args:
         directory: an existing directory.
-        alone: whether nobody else may hold it, as is right for whoever writes.
 
     Raises:
         ValueError: another process holds it.
     """
-    if "://" in str(directory):
-        return
     key = os.path.realpath(directory)
+    if "://" in str(directory) or key in _held:
+        return
+    file = open(directory / "lock", "a")  # noqa: SIM115 (kept open)
     try:
-        file = _held.get(key) or open(directory / "lock", "a")  # noqa: SIM115 (kept open)
-    except OSError as error:
-        if alone or error.errno not in (errno.EROFS, errno.EACCES):
-            raise
-        return  # Only read, and read-only: nobody here can change it.
-    try:
-        fcntl.flock(file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        if key not in _held:
-            file.close()
+        file.close()
         raise ValueError(
             f"{directory} is in use by another run: wait for it to end or name another directory"
         ) from None

@@ -51,6 +51,8 @@ CASES = {
     "rotation": Case(),
     "exemplar": Case(task="exemplar", global_negatives=True),
 }
+# Not among those: long enough to be killed in the middle.
+LONG = {"long": Case(epochs=6)}
 
 
 def make_trainer(case: Case, strategy: tf.distribute.Strategy) -> PretextTrainer:
@@ -122,7 +124,7 @@ def main() -> None:
     )
     strategy = strategies.build(name)
     for case in cases:
-        result = train(CASES[case], strategy, folder, epath.Path(output) / f"{case}_run")
+        result = train((CASES | LONG)[case], strategy, folder, epath.Path(output) / f"{case}_run")
         if strategies.is_chief(strategy):
             np.savez(f"{output}/{case}.npz", **result)
 

@@ -5,9 +5,7 @@ and weights after six updates; sums are taken in another order.
 """
 
 import dataclasses
-import json
 import pathlib
-import socket
 import subprocess
 import sys
 
@@ -18,7 +16,7 @@ from etils import epath
 from PIL import Image
 
 from tests.command_line import ENVIRONMENT, ROOT
-from tests.pretext import small_run, tiny
+from tests.pretext import small_run, tiny, two_workers
 from tests.pretext.small_run import CASES, Case
 
 TOLERANCE = 1e-5
@@ -45,26 +43,21 @@ def elsewhere(folder, tmp_path_factory) -> dict[str, pathlib.Path]:
     workers on loopback because each is a process.
     """
     root = tmp_path_factory.mktemp("elsewhere")
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    cluster = {"worker": [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]}
-    for one in sockets:
-        one.close()
-    starts = {"mirrored": ("mirrored", "4", None)}
-    for index in range(2):
-        task = {"type": "worker", "index": index}
-        starts[f"worker{index}"] = ("multi_worker", "1", {"cluster": cluster, "task": task})
+    starts = {"mirrored": ("mirrored", "4", {})}
+    for index, configuration in enumerate(two_workers.configurations()):
+        starts[f"worker{index}"] = ("multi_worker", "1", configuration)
     processes = {}
-    for name, (strategy, devices, config) in starts.items():
+    for name, (strategy, devices, configuration) in starts.items():
         (root / name).mkdir()
         # The workers share a run directory, in which the first one writes.
-        output = root / ("worker0" if config else name)
+        output = root / ("worker0" if configuration else name)
         with open(root / f"{name}.log", "wb") as log:
             processes[name] = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "tests.pretext.small_run"),
                     *(folder, str(output), strategy, devices, *CASES),
                 ],
-                env=ENVIRONMENT | ({"TF_CONFIG": json.dumps(config)} if config else {}),
+                env=ENVIRONMENT | configuration,
                 cwd=ROOT,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
