@@ -150,8 +150,8 @@ class Loop:
                     if "unreadable" not in str(error):
                         raise
                     raise ValueError(
-                        f"all images of a batch, or of a device's part of it, were unreadable; "
-                        f"{self.unreadable.summary()}"
+                        "all images of a batch, or of a device's part of it, were unreadable; "
+                        + self.unreadable.summary()
                     ) from error
                 if step == first:
                     # Before, a signal may end the run at once, and tracing takes long.
