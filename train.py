@@ -26,7 +26,7 @@ from pretext import loop, model_card, precision
 from pretext.export import export, export_keras, is_whole
 from pretext.stored_network import PRECISIONS
 from pretext.trainer import PretextTrainer
-from programs import command_line, locks, metrics_file, run_directory, strategies
+from programs import command_line, locks, metrics_file, run_directory, strategies, workers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -307,7 +307,7 @@ def main(argv: list[str]) -> None:
                 ),
             )
             print(f"{saved_model}")
-    strategies.wait_for_all(strategy)
+    workers.wait_for_all(strategy)
 
 
 def learning_rate(config: Config, steps: int) -> schedule.WarmupPiecewise:

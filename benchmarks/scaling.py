@@ -60,7 +60,7 @@ def make_loop(strategy, data_dir: str, workdir: str, steps: int, loop_type=None)
 
 def throughput(arguments: argparse.Namespace) -> dict[str, float]:
     """Images per second of the loop, by the median time of a step."""
-    from programs import strategies
+    from programs import workers
 
     strategy = _strategy(arguments)
     starts = []
@@ -74,7 +74,7 @@ def throughput(arguments: argparse.Namespace) -> dict[str, float]:
 
         loop._update_from = timed_update
         loop.run()
-        strategies.wait_for_all(strategy)
+        workers.wait_for_all(strategy)
     seconds = [after - before for before, after in itertools.pairwise(starts[WARM_UP:])]
     return {"images_per_second": BATCH_SIZE / statistics.median(seconds)}
 

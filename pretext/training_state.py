@@ -77,7 +77,8 @@ class TrainingState:
             OSError: it could not be written; those before are as they were.
         """
         self.check(step)
-        weights = self.trainer.variables
+        # Not the states of random generators, which are integers.
+        weights = [v for v in self.trainer.variables if v.dtype == "float32"]
         if not tf.reduce_all([tf.reduce_all(tf.math.is_finite(weight)) for weight in weights]):
             self._not_finite(f"a weight is not finite after step {step}")
         self.checkpoints.save(step)

@@ -12,7 +12,8 @@ import sys
 from collections.abc import Iterator
 from types import TracebackType
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Errors too: what concerns a user is also raised, and oneDNN calls it one that it falls back.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 

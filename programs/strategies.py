@@ -54,13 +54,6 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return resolver.task_id == 0
 
 
-def wait_for_all(strategy: tf.distribute.Strategy) -> None:
-    """Returns when every machine has come here: to leave early looks like a failure to others."""
-    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        here = strategy.run(lambda: tf.ones([]))
-        strategy.reduce("SUM", here, axis=None).numpy()
-
-
 def compiles_everything(strategy: tf.distribute.Strategy) -> bool:
     """Whether the strategy's steps are compiled by XLA as a whole, sums over replicas included."""
     return isinstance(strategy, tf.distribute.TPUStrategy)

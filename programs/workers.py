@@ -37,3 +37,15 @@ def told_when_gone(strategy: tf.distribute.Strategy) -> Iterator[None]:
             "another worker is gone, and with it the state of this one; start all of them again, "
             f"and they go on from the last checkpoint ({reason(error)})"
         ) from error
+
+
+def wait_for_all(strategy: tf.distribute.Strategy) -> None:
+    """Returns when every machine has come here: to leave early looks like a failure to others.
+
+    Raises:
+        ConnectionError: a machine is gone.
+    """
+    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        with told_when_gone(strategy):
+            here = strategy.run(lambda: tf.ones([]))
+            strategy.reduce("SUM", here, axis=None).numpy()
