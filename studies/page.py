@@ -1,0 +1,113 @@
+"""The report: every table and figure as files, and one page that shows them all."""
+
+import html
+
+from etils import epath
+
+from studies import exhibits, figures, tables
+from studies.collect import Study
+
+EXHIBITS = (
+    figures.tasks_by_layer,
+    tables.table1,
+    tables.table2,
+    figures.figure3,
+    figures.figure4,
+    figures.figure5,
+)
+STYLE = """
+body { font-family: sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; font-size: 0.85rem; margin: 1rem 0; }
+th, td { padding: 0.2rem 0.6rem; text-align: right; border-bottom: 1px solid #ddd; }
+th:first-child, td:first-child { text-align: left; }
+thead th { border-bottom: 2px solid #888; }
+img { max-width: 100%; }
+.files { font-size: 0.85rem; }
+"""
+
+
+def write(study: Study, title: str, directory: epath.Path) -> epath.Path:
+    """Writes the report of a study.
+
+    Args:
+        study: what was measured.
+        title: heads the page.
+        directory: gets `index.html`, `index.md`, and for every table and figure a CSV, Markdown,
+            PNG and PDF file; files of an earlier report are replaced.
+
+    Returns:
+        The path of `index.html`.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    made = [make(study) for make in EXHIBITS]
+    for exhibit in made:
+        exhibit.write(directory)
+    missing = _missing(study)
+    (directory / "index.md").write_text(_markdown(title, made, missing))
+    page = directory / "index.html"
+    page.write_text(_html(title, made, missing))
+    return page
+
+
+def _missing(study: Study) -> list[tuple[str, list[str]]]:
+    """Headings and lines of what is not in the tables."""
+    return [
+        (heading, list(lines))
+        for heading, lines in (("Missing runs", study.missing), ("Left out", study.notes))
+        if lines
+    ]
+
+
+def _markdown(
+    title: str, made: list[exhibits.Exhibit], missing: list[tuple[str, list[str]]]
+) -> str:
+    parts = [f"# {title}\n"]
+    for exhibit in made:
+        parts.append(exhibit.markdown())
+        if exhibit.draw and exhibit.records:
+            parts.append(f"![{exhibit.title}]({exhibit.key}.png)\n")
+    for heading, lines in missing:
+        parts.append(f"## {heading}\n\n" + "\n".join(f"- {line}" for line in lines) + "\n")
+    return "\n".join(parts)
+
+
+def _html(title: str, made: list[exhibits.Exhibit], missing: list[tuple[str, list[str]]]) -> str:
+    parts = [
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+        f"<title>{html.escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>",
+        f"<h1>{html.escape(title)}</h1>",
+        "<ul>",
+        *(f'<li><a href="#{e.key}">{html.escape(e.title)}</a></li>' for e in made),
+        "</ul>",
+    ]
+    for exhibit in made:
+        files = ", ".join(
+            f'<a href="{exhibit.key}.{kind}">{kind.upper()}</a>'
+            for kind in ("csv", "md", "png", "pdf")
+        )
+        parts += [
+            f'<h2 id="{exhibit.key}">{html.escape(exhibit.title)}</h2>',
+            f"<p>{html.escape(exhibit.note)}</p>",
+            _html_table(exhibit.header, exhibit.rows),
+        ]
+        if exhibit.draw and exhibit.records:
+            parts.append(f'<p><img src="{exhibit.key}.png" alt="{html.escape(exhibit.title)}"></p>')
+        parts.append(f'<p class="files">{files}</p>')
+    for heading, lines in missing:
+        items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+        parts.append(f"<h2>{heading}</h2>\n<ul>{items}</ul>")
+    return "\n".join([*parts, "</body>\n</html>\n"])
+
+
+def _html_table(header: list[str], rows: list[list[str]]) -> str:
+    if not rows:
+        return "<p>Nothing measured yet.</p>"
+
+    def cell(text: str) -> str:
+        if text.startswith("**"):
+            return f"<td><b>{html.escape(text.strip('*'))}</b></td>"
+        return f"<td>{html.escape(text)}</td>"
+
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
+    body = "\n".join(f"<tr>{''.join(cell(text) for text in row)}</tr>" for row in rows)
+    return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
