@@ -11,6 +11,7 @@ from etils import epath
 from studies.runner import read_flags
 
 UNTRAINED = "untrained"
+SUPERVISED = "supervised"
 # What the task's own success is called on held-out images.
 PRETEXT_METRICS = ("val_accuracy", "val_retrieval")
 # Flags that are axes of the study, or say where things are: the others are the recipe.

@@ -98,8 +98,8 @@ def numbers(value: Spread | None) -> dict[str, object]:
 
 
 def words(name: str) -> str:
-    """A name as in text."""
-    return name.replace("_", " ")
+    """A name as in text; architectures keep theirs."""
+    return name if name in ARCHITECTURES else name.replace("_", " ")
 
 
 def _draw_table(header: list[str], rows: list[list[str]]) -> Figure:

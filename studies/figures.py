@@ -21,6 +21,7 @@ from studies.exhibits import (
 from studies.statistics import Spread, spreads
 
 MARKERS = "os^Dv*PX"
+LINES = ("-", "--", ":", "-.")
 
 
 def network_key(score: Score) -> tuple[str, str, str, int, int]:
@@ -158,6 +159,7 @@ def figure5(study: Study) -> Exhibit:
         key=network_order,
     )
     layers = in_order((layer for _, layer in cells), LAYERS)
+    shapes = sorted({key[3:] for key in keys})
 
     def draw() -> Figure:
         panels = list(dict.fromkeys(key[:2] for key in keys))
@@ -174,16 +176,14 @@ def figure5(study: Study) -> Exhibit:
                     markersize=3,
                     capsize=2,
                     color=colour(key[2], ARCHITECTURES),
-                    alpha=1
-                    if key == min(keys, key=lambda k: (k[2] != key[2], k[3], k[4]))
-                    else 0.7,
+                    linestyle=LINES[shapes.index(key[3:]) % len(LINES)],
                     label=", ".join(
                         [key[2], f"k = {key[3]}", *([f"size {key[4]}"] if key[4] else [])]
                     ),
                 )
             axes.set_xticks(range(len(layers)), layers, rotation=45, ha="right")
             axes.set_title(f"{words(panel[1])}, {panel[0]}", fontsize=9)
-            axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
             axes.grid(axis="y", alpha=0.3)
         legend_of(figure, all_axes)
         return figure
@@ -208,14 +208,13 @@ def tasks_by_layer(study: Study) -> Exhibit:
     """Tasks against layers: Figure 5's numbers with a column for each task."""
     scores = study.probed("lbfgs", layer=None)
     cells = spreads(scores, lambda score: (network_key(score), score.layer), lambda s: s.top1)
-    # One network a task to compare: what most tasks have been measured with.
+    # One network to compare tasks with: what most tasks were measured with, on most layers.
     counts: dict[tuple, set[str]] = {}
-    for (place, task, *network), _ in cells:
+    layer_counts: dict[tuple, set[str]] = {}
+    for (place, task, *network), layer in cells:
         counts.setdefault((place, *network), set()).add(task)
-    chosen = sorted(
-        counts, key=lambda group: (-len(counts[group]), network_order(("", "", *group[1:])))
-    )
-    chosen = chosen[:1]
+        layer_counts.setdefault((place, *network), set()).add(layer)
+    chosen = sorted(counts, key=lambda group: (-len(counts[group]), -len(layer_counts[group])))[:1]
     rows, records, tasks = [], [], []
     for place, *network in chosen:
         tasks = in_order(counts[(place, *network)], ("untrained", "supervised", *TASKS))
@@ -301,7 +300,7 @@ def percent_axes(axes: Axes, x: str, y: str) -> None:
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axis.set_major_formatter(PercentFormatter(1.0))
     axes.grid(alpha=0.3)
 
 

@@ -4,16 +4,22 @@ import html
 
 from etils import epath
 
-from studies import exhibits, figures, tables
+from studies import exhibits, figures, findings, rankings, scale_figures, tables
 from studies.collect import Study
 
 EXHIBITS = (
+    findings.exhibit,
     figures.tasks_by_layer,
     tables.table1,
     tables.table2,
+    rankings.figure2,
+    rankings.rankings,
     figures.figure3,
     figures.figure4,
     figures.figure5,
+    scale_figures.figure6,
+    scale_figures.figure7,
+    scale_figures.figure8,
 )
 STYLE = """
 body { font-family: sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }

@@ -26,11 +26,6 @@ class Spread(NamedTuple):
         deviation = "" if self.deviation is None else f" ± {100 * self.deviation:.1f}"
         return f"{100 * self.mean:.1f}{deviation} ({self.count})"
 
-    @property
-    def variance_of_mean(self) -> float | None:
-        """The squared standard error; None of one value."""
-        return None if self.deviation is None else self.deviation**2 / self.count
-
 
 def spread(values: Sequence[float]) -> Spread:
     """The spread of at least one value."""
@@ -92,19 +87,8 @@ def rank_correlation(
     )
     intervals: tuple = (None, None)
     if spearman is not None and any(len(values) > 1 for values in (*first, *second)):
-        random = np.random.default_rng(seed)
-        drawn = []
-        for _ in range(RESAMPLES):
-            means: tuple[list[float], list[float]] = ([], [])
-            for one, other in zip(first, second, strict=True):
-                picks = random.integers(len(one), size=len(one))
-                other_picks = picks if paired else random.integers(len(other), size=len(other))
-                means[0].append(float(np.mean(np.take(one, picks))))
-                means[1].append(float(np.mean(np.take(other, other_picks))))
-            coefficients = _fast_coefficients(*means)
-            if coefficients is not None:
-                drawn.append(coefficients)
-        if drawn:
+        drawn = _coefficients_of_rows(*_resampled_means(first, second, paired, seed))
+        if len(drawn):
             low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
             intervals = tuple((float(a), float(b)) for a, b in zip(low, high, strict=True))
     return RankCorrelation(spearman, kendall, p, *intervals, count=len(first))
@@ -122,11 +106,31 @@ def _coefficients(
     return float(rho), float(tau.statistic), float(tau.pvalue)
 
 
-def _fast_coefficients(first: list[float], second: list[float]) -> tuple[float, float] | None:
-    """As `_coefficients` for a few things, without the p-value, which takes most of the time."""
-    ranks = [stats.rankdata(values) for values in (first, second)]
-    if any(np.ptp(rank) == 0 for rank in ranks):
-        return None
-    signs = [np.sign(rank[:, None] - rank)[np.triu_indices(len(rank), 1)] for rank in ranks]
-    tau = signs[0] @ signs[1] / np.sqrt((signs[0] ** 2).sum() * (signs[1] ** 2).sum())
-    return float(np.corrcoef(*ranks)[0, 1]), float(tau)
+def _resampled_means(
+    first: Sequence[Sequence[float]], second: Sequence[Sequence[float]], paired: bool, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Means over seeds that are drawn again with repetition: twice (RESAMPLES, things)."""
+    random = np.random.default_rng(seed)
+    means = np.empty((2, RESAMPLES, len(first)))
+    for thing, (one, other) in enumerate(zip(first, second, strict=True)):
+        picks = random.integers(len(one), size=(RESAMPLES, len(one)))
+        means[0, :, thing] = np.take(one, picks).mean(axis=1)
+        if not paired:
+            picks = random.integers(len(other), size=(RESAMPLES, len(other)))
+        means[1, :, thing] = np.take(other, picks).mean(axis=1)
+    return means[0], means[1]
+
+
+def _coefficients_of_rows(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Spearman's and Kendall's coefficient of every row in which both sides vary: (rows, 2)."""
+    ranks = [stats.rankdata(values, axis=1) for values in (first, second)]
+    pairs = np.triu_indices(first.shape[1], 1)
+    signs = [np.sign(rank[:, pairs[0]] - rank[:, pairs[1]]) for rank in ranks]
+    centred = [rank - rank.mean(axis=1, keepdims=True) for rank in ranks]
+    coefficients = []
+    for a, b in (centred, signs):
+        scale = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
+        with np.errstate(invalid="ignore"):
+            coefficients.append((a * b).sum(axis=1) / scale)
+    table = np.stack(coefficients, axis=1)
+    return table[np.isfinite(table).all(axis=1)]

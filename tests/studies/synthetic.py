@@ -57,6 +57,7 @@ def probe(
     epochs: int = 0,
     first_decay: int = 0,
     layers: tuple[str, ...] = LAYERS,
+    features: int = 512,
     effective_rank: float | None = None,
     curve: list[float] | None = None,
     saved_model: str | None = None,
@@ -86,7 +87,7 @@ def probe(
         "probe": probe,
         "layers": {
             layer: {
-                "features": 512,
+                "features": features,
                 "top1": top1(layer),
                 "top5": min(1.0, top1(layer) + 0.1),
                 "seconds": 1.0,
@@ -156,7 +157,8 @@ def whole_study(root: pathlib.Path) -> None:
                         representation_size=size,
                         seed=seed,
                     )
-                    probe(run, 0.78 + 0.02 * k + size / 20000 + 0.002 * seed)
+                    accuracy = 0.78 + 0.02 * k + size / 20000 + 0.002 * seed
+                    probe(run, accuracy, features=size or 512 * k, layers=("pre_logits",))
                 if size == 0:
                     for fraction in (0.1, 0.05):
                         probe(run, 0.5 + 0.02 * k + fraction, train_fraction=fraction)
