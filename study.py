@@ -16,6 +16,7 @@ from etils import epath
 
 from programs import command_line
 from studies import plan, runner
+from studies.cost import estimate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,13 @@ class Config:
     report: str
     output: str
     keep_representations: bool
+    estimate: bool
+    accelerators: int
+    memory_gib: float
+    peak_tflops: float
+    utilisation: float
+    bytes_per_number: int
+    images_per_second: str
 
 
 flags.DEFINE_string("plan", None, "The flag file that describes the grids of runs.")
@@ -41,6 +49,20 @@ flags.DEFINE_string("report", None, "The directory of a study to report on; runs
 flags.DEFINE_string("output", None, "Where the report goes; default: report/ in the study's.")
 flags.DEFINE_bool(
     "keep_representations", False, "Keep representations after their network's last evaluation."
+)
+flags.DEFINE_bool("estimate", False, "Print what the plan would take, and run nothing.")
+flags.DEFINE_integer("accelerators", 1, "How many share a run's batch.")
+flags.DEFINE_float(
+    "memory_gib", 0.0, "Of each: networks that are estimated not to fit are skipped; 0: none is."
+)
+flags.DEFINE_float("peak_tflops", 156.0, "For --estimate: of each (an A100's in TF32).")
+flags.DEFINE_float("utilisation", 0.3, "For --estimate: the share of that which a step reaches.")
+flags.DEFINE_integer("bytes_per_number", 4, "Of activations: 4 in float32, 2 in bfloat16.")
+flags.DEFINE_string(
+    "images_per_second",
+    None,
+    "For --estimate: a CSV file of measurements on one accelerator, to take instead of arithmetic; "
+    "columns task, architecture, widening_factor, images_per_second.",
 )
 
 
@@ -58,12 +80,27 @@ def main(argv: list[str]) -> None:
         raise ValueError("give --plan=FILE, such as configs/study/tasks.cfg, or --report=DIR")
 
     # ---------------------------------------------------------------- plan
-    all_jobs = plan.jobs(plan.read(config.plan))
+    accelerators = estimate.Accelerators(
+        count=config.accelerators,
+        memory_gib=config.memory_gib,
+        peak_tflops=config.peak_tflops,
+        utilisation=config.utilisation,
+        bytes_per_number=config.bytes_per_number,
+        images_per_second=estimate.read_images_per_second(config.images_per_second)
+        if config.images_per_second
+        else {},
+    )
+    all_jobs, too_large = estimate.split_by_memory(plan.jobs(plan.read(config.plan)), accelerators)
+    skipped = [f"{job.train.name}: skipped, because {reason}" for job, reason in too_large]
+    for line in skipped:
+        print(line, file=sys.stderr)
     jobs = plan.shard(all_jobs, config.shard)
+    if config.estimate:
+        print(estimate.table(jobs, accelerators))
+        return
     workdir = epath.Path(config.workdir or epath.Path("runs") / epath.Path(config.plan).stem)
     place = runner.Place(workdir, config.data_dir or "")
-
-    plan.note(all_jobs, workdir / "plans" / f"{epath.Path(config.plan).stem}.txt")
+    plan.note(all_jobs, skipped, workdir / "plans" / f"{epath.Path(config.plan).stem}.txt")
 
     # ---------------------------------------------------------------- runs
     if config.list:

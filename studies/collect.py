@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from etils import epath
 
-from studies.runner import read_flags
+from studies import flag_files
 
 UNTRAINED = "untrained"
 SUPERVISED = "supervised"
@@ -125,14 +125,17 @@ def read(directory: str) -> Study:
     root = epath.Path(directory)
     if not root.is_dir():
         raise ValueError(f"--report={directory} is no directory")
-    flag_files = {path: _read_flag_file(path / "flags.cfg") for path in _run_directories(root)}
-    if not flag_files:
+    all_flags = {path: _read_flag_file(path / "flags.cfg") for path in _run_directories(root)}
+    if not all_flags:
         raise ValueError(f"--report={directory} holds no run: no flags.cfg below it")
-    trains = {path: flags for path, flags in flag_files.items() if "task" in flags}
-    probes = {path: flags for path, flags in flag_files.items() if "saved_model" in flags}
-    names = {path: str(path.relative_to(root)) for path in flag_files}
-    plans = [file.read_text().splitlines() for file in (root / "plans").glob("*.txt")]
-    missing, notes = {name for plan in plans for name in plan} - set(names.values()), []
+    trains = {path: flags for path, flags in all_flags.items() if "task" in flags}
+    probes = {path: flags for path, flags in all_flags.items() if "saved_model" in flags}
+    names = {path: str(path.relative_to(root)) for path in all_flags}
+    planned = {
+        line for file in (root / "plans").glob("*.txt") for line in file.read_text().splitlines()
+    }
+    notes = sorted(line.removeprefix("# ") for line in planned if line.startswith("# "))
+    missing = {line for line in planned if not line.startswith("# ")} - set(names.values())
 
     networks, recipes = {}, {}
     for path, flags in trains.items():
@@ -182,7 +185,7 @@ def _run_directories(directory: epath.Path) -> Iterator[epath.Path]:
 
 
 def _read_flag_file(file: epath.Path) -> dict[str, str]:
-    return read_flags(file.read_text().splitlines())
+    return flag_files.read(file.read_text().splitlines())
 
 
 def _is_used(path: epath.Path, probes: dict[epath.Path, dict[str, str]]) -> bool:
@@ -226,8 +229,8 @@ def _scores(
     except (ValueError, KeyError, AttributeError):
         notes.append(f"{name}: results.json cannot be read; left out")
         return []
-    trained = results["probe"] in ("sgd", "mlp")
-    decays = [float(epoch) for epoch in flags.get("decay_epochs", "").split(",") if epoch]
+    training = results.get("training") or {}
+    decays = training.get("decay_epochs") or [0]
     rows = _rows(path / "metrics.csv")
     return [
         Score(
@@ -236,8 +239,8 @@ def _scores(
             dataset=results["dataset"],
             val_split=results["val_split"],
             train_fraction=float(flags.get("train_fraction") or 1),
-            epochs=int(float(flags.get("epochs") or 0)) if trained else 0,
-            first_decay=decays[0] if trained and decays else 0.0,
+            epochs=training.get("epochs", 0),
+            first_decay=decays[0],
             layer=layer,
             features=values["features"],
             top1=values["top1"],

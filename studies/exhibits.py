@@ -36,6 +36,7 @@ class Exhibit:
         records: the numbers, one dict for every row of the CSV file.
         header, rows: the table for people.
         draw: draws the figure; None to draw the table itself.
+        picture: whether there is a picture at all; long texts have none.
     """
 
     key: str
@@ -45,6 +46,12 @@ class Exhibit:
     header: list[str]
     rows: list[list[str]]
     draw: Callable[[], Figure] | None = None
+    picture: bool = True
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The endings of the files that `write` leaves."""
+        return ("csv", "md", "png", "pdf") if self.picture else ("csv", "md")
 
     def csv(self) -> str:
         """The numbers, with all columns that any record has; what is missing stays empty."""
@@ -62,9 +69,11 @@ class Exhibit:
         return f"## {self.title}\n\n{self.note}\n\n{markdown_table(self.header, self.rows)}\n"
 
     def write(self, directory: epath.Path) -> None:
-        """Writes KEY.csv, KEY.md, KEY.png and KEY.pdf."""
+        """Writes the files: KEY.csv, KEY.md and, of what has a picture, KEY.png and KEY.pdf."""
         (directory / f"{self.key}.csv").write_text(self.csv())
         (directory / f"{self.key}.md").write_text(self.markdown())
+        if not self.picture:
+            return
         figure = self.draw() if self.draw and self.records else _draw_table(self.header, self.rows)
         for kind, options in (("png", {"dpi": 150}), ("pdf", {"metadata": {"CreationDate": None}})):
             with (directory / f"{self.key}.{kind}").open("wb") as file:
@@ -73,11 +82,17 @@ class Exhibit:
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, its first column to the left and the others to the right."""
+    """A Markdown table, numbers to the right and words to the left."""
     if not rows:
         return "Nothing measured yet."
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    rules = ["---:" if numeric(column) else "---" for column in zip(*rows, strict=True)]
+    lines = [header, rules, *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def numeric(cells: Iterable[str]) -> bool:
+    """Whether a column holds nothing but numbers and empty cells."""
+    return all(not cell or cell.lstrip("*+-−")[:1].isdigit() for cell in cells)
 
 
 def in_order(names: Iterable[str], order: Sequence[str]) -> list[str]:

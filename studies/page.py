@@ -24,8 +24,8 @@ EXHIBITS = (
 STYLE = """
 body { font-family: sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; font-size: 0.85rem; margin: 1rem 0; }
-th, td { padding: 0.2rem 0.6rem; text-align: right; border-bottom: 1px solid #ddd; }
-th:first-child, td:first-child { text-align: left; }
+th, td { padding: 0.2rem 0.6rem; text-align: left; border-bottom: 1px solid #ddd; }
+.number { text-align: right; white-space: nowrap; }
 thead th { border-bottom: 2px solid #888; }
 img { max-width: 100%; }
 .files { font-size: 0.85rem; }
@@ -88,15 +88,14 @@ def _html(title: str, made: list[exhibits.Exhibit], missing: list[tuple[str, lis
     ]
     for exhibit in made:
         files = ", ".join(
-            f'<a href="{exhibit.key}.{kind}">{kind.upper()}</a>'
-            for kind in ("csv", "md", "png", "pdf")
+            f'<a href="{exhibit.key}.{kind}">{kind.upper()}</a>' for kind in exhibit.files
         )
         parts += [
             f'<h2 id="{exhibit.key}">{html.escape(exhibit.title)}</h2>',
             f"<p>{html.escape(exhibit.note)}</p>",
             _html_table(exhibit.header, exhibit.rows),
         ]
-        if exhibit.draw and exhibit.records:
+        if exhibit.draw and exhibit.records:  # A table's picture says the same as the table.
             parts.append(f'<p><img src="{exhibit.key}.png" alt="{html.escape(exhibit.title)}"></p>')
         parts.append(f'<p class="files">{files}</p>')
     for heading, lines in missing:
@@ -109,11 +108,20 @@ def _html_table(header: list[str], rows: list[list[str]]) -> str:
     if not rows:
         return "<p>Nothing measured yet.</p>"
 
-    def cell(text: str) -> str:
-        if text.startswith("**"):
-            return f"<td><b>{html.escape(text.strip('*'))}</b></td>"
-        return f"<td>{html.escape(text)}</td>"
+    kinds = [
+        ' class="number"' if exhibits.numeric(column) else "" for column in zip(*rows, strict=True)
+    ]
 
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
-    body = "\n".join(f"<tr>{''.join(cell(text) for text in row)}</tr>" for row in rows)
+    def cell(text: str, kind: str) -> str:
+        bold = text.startswith("**")
+        inside = html.escape(text.strip("*"))
+        return f"<td{kind}>{f'<b>{inside}</b>' if bold else inside}</td>"
+
+    def line(row: list[str]) -> str:
+        return "".join(cell(text, kind) for text, kind in zip(row, kinds, strict=True))
+
+    head = "".join(
+        f"<th{kind}>{html.escape(name)}</th>" for name, kind in zip(header, kinds, strict=True)
+    )
+    body = "\n".join(f"<tr>{line(row)}</tr>" for row in rows)
     return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"

@@ -135,10 +135,20 @@ def shard(all_jobs: list[Job], text: str) -> list[Job]:
     return all_jobs[index::count]
 
 
-def note(all_jobs: list[Job], path: epath.Path) -> None:
-    """Writes down the names of all runs, so that a report can say which are missing."""
+def note(all_jobs: list[Job], skipped: list[str], path: epath.Path) -> None:
+    """Writes down the names of all runs, so that a report can say which are missing.
+
+    Args:
+        all_jobs: the runs of the plan.
+        skipped: lines about those that will not be run, which become comments.
+        path: the file.
+    """
+    lines = [
+        *(run.name for job in all_jobs for run in job.runs),
+        *(f"# {line}" for line in skipped),
+    ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{run.name}\n" for job in all_jobs for run in job.runs))
+    path.write_text("".join(f"{line}\n" for line in lines))
 
 
 def _grid(path: str, name: str, lines: list[str]) -> Grid:

@@ -148,6 +148,7 @@ def rankings(study: Study) -> Exhibit:
             ]
             for question, place, first, second, found in compared
         ],
+        picture=False,
     )
 
 

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from absl import flags
 from etils import epath
 
+from studies import flag_files
 from studies.plan import Job, Run
 
 PROGRAMS = pathlib.Path(__file__).parent.parent
@@ -51,10 +51,10 @@ class Place:
         directory = self.workdir / run.name
         if not (directory / run.result).exists() or not (directory / "flags.cfg").exists():
             return False
-        there = read_flags((directory / "flags.cfg").read_text().splitlines())
-        wanted = read_flags(flags.FlagValues().read_flags_from_files(list(run.flags)))
+        there = flag_files.read((directory / "flags.cfg").read_text().splitlines())
+        wanted = flag_files.expand(run.flags)
         return all(
-            name in there and _same(there[name], value)
+            name in there and flag_files.same(there[name], value)
             for name, value in wanted.items()
             if name not in PLACES
         )
@@ -167,21 +167,6 @@ def duration(seconds: float | None) -> str:
     return f"about {seconds / 3600:.1f} h"
 
 
-def read_flags(lines: list[str]) -> dict[str, str]:
-    """The values of `--name=value` lines; the last one of a name counts.
-
-    `--name` and `--noname` are booleans.
-    """
-    values = {}
-    for line in lines:
-        if line.startswith("--"):
-            name, equals, value = line[2:].partition("=")
-            if not equals:
-                name, value = name.removeprefix("no"), str(not name.startswith("no"))
-            values[name] = value
-    return values
-
-
 def _run(job: Job, run: Run, place: Place) -> str | None:
     """Runs a program to its end; returns what went wrong, if anything did."""
     log = place.workdir / "logs" / (run.name.replace("/", "-") + ".log")
@@ -209,11 +194,3 @@ def _drop_representations(job: Job, place: Place) -> None:
     representations = place.workdir / job.train.name / "representations"
     if representations.exists() and all(place.is_finished(run) for run in job.runs):
         representations.rmtree()
-
-
-def _same(text: str, other: str) -> bool:
-    """Whether two texts are the same value of a flag: 1e-4 is 0.0001, and true is True."""
-    try:
-        return float(text) == float(other)
-    except ValueError:
-        return text.lower() == other.lower()

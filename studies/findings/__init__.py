@@ -43,4 +43,5 @@ def exhibit(study: Study) -> Exhibit:
         records=[dataclasses.asdict(each) for each in found],
         header=["finding", "section", "at this scale", "numbers"],
         rows=[[each.claim, each.section, f"**{each.verdict}**", each.evidence] for each in found],
+        picture=False,
     )

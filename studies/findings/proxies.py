@@ -98,20 +98,24 @@ def _pretext_is_no_proxy(judge: Judge, study: Study) -> Finding:
 
 def _proxy_within(judge: Judge, study: Study) -> Iterator[Comparison]:
     scores = [score for score in study.probed("lbfgs") if is_pretext(score)]
-    for label, pretext, downstream in _proxy_pairs(judge, scores, by_architecture=False):
-        if pretext.sign:
-            yield Comparison(label, pretext.sign * downstream.difference, downstream.error)
+    for _, pretext, downstream in _proxy_pairs(judge, scores, by_architecture=False):
+        if pretext.sign == 1:
+            yield downstream
 
 
 def _proxy_pairs(
     judge: Judge, scores: Sequence[Score], by_architecture: bool
 ) -> Iterator[tuple[str, Comparison, Comparison]]:
-    """Pairs of networks of one task: of different architectures, or of the same."""
+    """Pairs of networks of one task, of different architectures or of the same.
+
+    The one with the higher pretext accuracy comes first.
+    """
     scores = [score for score in scores if score.network.pretext is not None]
     downstream = spreads(scores, network_key, lambda score: score.top1)
     pretext = spreads(scores, network_key, lambda score: score.network.pretext)
     pretext_judge = Judge(pretext.values())
-    for a, b in itertools.combinations(sorted(downstream), 2):
+    for pair in itertools.combinations(sorted(downstream), 2):
+        a, b = sorted(pair, key=lambda key: -pretext[key].mean)
         if a[:2] == b[:2] and (a[2] != b[2]) == by_architecture:
             names = [
                 key[2] if by_architecture else f"k {key[3]}" + (f" size {key[4]}" if key[4] else "")

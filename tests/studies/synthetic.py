@@ -75,7 +75,7 @@ def probe(
         "train_fraction": train_fraction,
         "workdir": directory,
         "epochs": epochs,
-        "decay_epochs": f"{first_decay},{first_decay + 20}" if first_decay else "",
+        "decay_epochs": "auto",
         **other_flags,
     }
     (directory / "flags.cfg").write_text("".join(f"--{k}={v}\n" for k, v in sorted(flags.items())))
@@ -85,6 +85,9 @@ def probe(
         "dataset": dataset,
         "val_split": val_split,
         "probe": probe,
+        "training": {"epochs": epochs, "decay_epochs": [first_decay, first_decay + 20]}
+        if epochs
+        else None,
         "layers": {
             layer: {
                 "features": features,
