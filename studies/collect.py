@@ -4,7 +4,7 @@ import collections
 import csv
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from etils import epath
 
@@ -169,7 +169,7 @@ def read(directory: str) -> Study:
         notes.append(f"{run}: probed with other flags than the runs beside it; left out")
     return Study(
         networks=tuple(networks.values()),
-        scores=tuple(score for score in scores if score not in left_out),
+        scores=_once(score for score in scores if score not in left_out),
         missing=tuple(sorted(missing)),
         notes=tuple(notes),
     )
@@ -312,6 +312,14 @@ def _cell(score: Score) -> tuple[object, ...]:
         *(score.probe, score.dataset, score.val_split, score.train_fraction),
         *(score.epochs, score.first_decay, score.layer),
     )
+
+
+def _once(scores: Iterable[Score]) -> tuple[Score, ...]:
+    """A layer that two evaluations of a network measured alike counts once."""
+    found: dict[object, Score] = {}
+    for score in scores:
+        found.setdefault((score.network, _cell(score)), score)
+    return tuple(found.values())
 
 
 def _minority(cells: dict, recipes: dict) -> set:

@@ -210,7 +210,7 @@ def table(jobs: list[Job], accelerators: Accelerators) -> str:
             f"{accelerators.bytes_per_number} bytes a number, {accelerators.count} accelerators. "
             "Hours are of one accelerator, those of several added up.",
             *lines,
-            f"{total:9.1f} h in all, of {len(jobs)} networks and their probes",
+            f"{_hours(total):>9} h in all, of {len(jobs)} networks and their probes",
         ]
     )
 
@@ -256,4 +256,4 @@ def _sum(values: object) -> float | None:
 
 
 def _hours(value: float | None) -> str:
-    return "?" if value is None else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+    return "?" if value is None else f"{value:.2f}" if value < 10 else f"{value:.0f}"

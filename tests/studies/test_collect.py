@@ -83,6 +83,14 @@ def test_seeds_are_not_averaged_over_other_recipes(tmp_path):
     assert any("probed with other flags" in note for note in study.notes)
 
 
+def test_a_layer_that_was_probed_twice_counts_once(tmp_path):
+    run = synthetic.network(tmp_path)
+    synthetic.probe(run, 0.5)
+    shutil.copytree(run / "probes", run / "again")
+    study = collect.read(str(tmp_path))
+    assert [score.layer for score in study.scores] == list(synthetic.LAYERS)
+
+
 def test_schedules_and_curves_of_sgd(tmp_path):
     run = synthetic.network(tmp_path)
     synthetic.probe(
