@@ -2,16 +2,14 @@
 
 import collections
 import csv
-import dataclasses
 import json
 from collections.abc import Iterable, Iterator
 
 from etils import epath
 
 from studies import flag_files
+from studies.measurements import UNTRAINED, Network, Score, Study
 
-UNTRAINED = "untrained"
-SUPERVISED = "supervised"
 # What the task's own success is called on held-out images.
 PRETEXT_METRICS = ("val_accuracy", "val_retrieval")
 # Flags that are axes of the study, or say where things are: the others are the recipe.
@@ -22,94 +20,6 @@ PLACES = (
 )
 # Directories in a run's that hold no runs.
 NO_RUNS = ("saved_model", "checkpoints", "tensorboard", "representations", "logs", "report")
-
-
-@dataclasses.dataclass(frozen=True)
-class Network:
-    """A pretraining run.
-
-    Attributes:
-        name: its directory, below the study's.
-        task: the pretext task; `untrained` after no epochs.
-        architecture, widening_factor, representation_size, seed: as its flags say; a size of 0 is
-            the architecture's own.
-        pretext: the task's metric on held-out images after the last epoch, in [0, 1]; None if it
-            was not measured.
-    """
-
-    name: str
-    task: str
-    architecture: str
-    widening_factor: int
-    representation_size: int
-    seed: int
-    pretext: float | None
-
-
-@dataclasses.dataclass(frozen=True)
-class Score:
-    """What one probe found on one layer of a network.
-
-    Attributes:
-        network: the network.
-        probe: lbfgs, sgd, mlp or knn.
-        dataset, val_split: where the accuracy was measured.
-        train_fraction: the share of the labels that it was fitted to.
-        epochs: how long an SGD or MLP probe trained; 0 for others.
-        first_decay: the epoch of its first decay; 0 for others.
-        layer: the layer.
-        features: how many numbers its representation has.
-        top1, top5: accuracies in [0, 1].
-        effective_rank, first_ten_variance: the label-free scores, where they were measured.
-        curve: validation top-1 after each epoch, (epoch, accuracy), where it was recorded.
-        run: the evaluation's directory, below the study's.
-    """
-
-    network: Network
-    probe: str
-    dataset: str
-    val_split: str
-    train_fraction: float
-    epochs: int
-    first_decay: float
-    layer: str
-    features: int
-    top1: float
-    top5: float
-    effective_rank: float | None
-    first_ten_variance: float | None
-    curve: tuple[tuple[float, float], ...]
-    run: str
-
-    @property
-    def place(self) -> str:
-        """The images that the accuracy was measured on, as a heading."""
-        return f"{self.dataset} {self.val_split}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Study:
-    """All that was measured, and what was not.
-
-    Attributes:
-        networks: the finished pretraining runs.
-        scores: a row per evaluation and layer.
-        missing: names of runs that were planned or begun and are not finished.
-        notes: what was left out, and why.
-    """
-
-    networks: tuple[Network, ...]
-    scores: tuple[Score, ...]
-    missing: tuple[str, ...]
-    notes: tuple[str, ...]
-
-    def probed(self, probe: str, layer: str | None = "pre_logits") -> list[Score]:
-        """Scores of one kind of probe with all labels: on one layer, or on all for None."""
-        return [
-            score
-            for score in self.scores
-            if score.probe == probe and score.train_fraction == 1 and layer in (None, score.layer)
-        ]
 
 
 def read(directory: str) -> Study:
@@ -137,9 +47,15 @@ def read(directory: str) -> Study:
     notes = sorted(line.removeprefix("# ") for line in planned if line.startswith("# "))
     missing = {line for line in planned if not line.startswith("# ")} - set(names.values())
 
+    of_probe = {
+        path: _find_network(path, flags["saved_model"], trains) for path, flags in probes.items()
+    }
+    probed = set(of_probe.values())
     networks, recipes = {}, {}
-    for path, flags in trains.items():
-        if (path / "saved_model").exists() or _is_used(path, probes):
+    # Those that were probed first: of two recipes that are as frequent, the first counts.
+    for path, flags in sorted(trains.items(), key=lambda item: item[0] not in probed):
+        # The export of a network that was probed may have been moved elsewhere since.
+        if (path / "saved_model").exists() or path in probed:
             networks[path] = _network(names[path], path, flags)
             recipes[path] = _recipe(flags, NETWORK_AXES)
         else:
@@ -155,11 +71,11 @@ def read(directory: str) -> Study:
         if not (path / "results.json").exists():
             missing.add(names[path])
             continue
-        network = _find_network(path, flags["saved_model"], networks)
-        if network is None:
-            if _find_network(path, flags["saved_model"], trains) is None:
-                notes.append(f"{names[path]}: its network {flags['saved_model']} is not here")
+        if of_probe[path] is None:
+            notes.append(f"{names[path]}: its network {flags['saved_model']} is not here")
+        if of_probe[path] not in networks:
             continue
+        network = networks[of_probe[path]]
         for score in _scores(names[path], path, flags, network, notes):
             scores.append(score)
             score_recipes[score] = _recipe(flags, ("train_fraction", "dataset", "val_split"))
@@ -186,15 +102,6 @@ def _run_directories(directory: epath.Path) -> Iterator[epath.Path]:
 
 def _read_flag_file(file: epath.Path) -> dict[str, str]:
     return flag_files.read(file.read_text().splitlines())
-
-
-def _is_used(path: epath.Path, probes: dict[epath.Path, dict[str, str]]) -> bool:
-    """Whether a network was probed: then it was finished, though its export may be elsewhere."""
-    return any(
-        _find_network(probe, flags["saved_model"], {path: True})
-        and (probe / "results.json").exists()
-        for probe, flags in probes.items()
-    )
 
 
 def _network(name: str, path: epath.Path, flags: dict[str, str]) -> Network:
@@ -265,7 +172,9 @@ def _rows(path: epath.Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.read_text().splitlines()))
 
 
-def _find_network(probe: epath.Path, saved_model: str, networks: dict) -> object | None:
+def _find_network(
+    probe: epath.Path, saved_model: str, networks: Iterable[epath.Path]
+) -> epath.Path | None:
     """The pretraining run that a probe's SavedModel belongs to.
 
     The path may be relative to where the probe was started, and the study may have been moved
@@ -279,7 +188,7 @@ def _find_network(probe: epath.Path, saved_model: str, networks: dict) -> object
         return suffix, _common_length(probe.parts, path.parts)
 
     best = max(networks, key=common, default=None)
-    return networks[best] if best is not None and common(best)[0] else None
+    return best if best is not None and common(best)[0] else None
 
 
 def _common_length(parts: tuple[str, ...], others: tuple[str, ...]) -> int:

@@ -5,7 +5,7 @@ import html
 from etils import epath
 
 from studies import exhibits, figures, findings, rankings, scale_figures, tables
-from studies.collect import Study
+from studies.measurements import Study
 
 EXHIBITS = (
     findings.exhibit,

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from studies.collect import UNTRAINED, Score, Study
+from studies.drawing import MARKERS, colour, legend_of, panels_of
 from studies.exhibits import ARCHITECTURES, TASKS, Exhibit, in_order, numbers, words
-from studies.figures import MARKERS, colour, legend_of, network_key, panels_of
+from studies.figures import network_key
+from studies.measurements import UNTRAINED, Score, Study
 from studies.statistics import RankCorrelation, Spread, rank_correlation, spreads
 
 # At least so many things make an order worth comparing.

@@ -77,12 +77,17 @@ def command_lines(jobs: list[Job], place: Place) -> list[str]:
     return lines
 
 
+def say_at_once(line: str) -> None:
+    """Prints a line, into a file too before the next run begins."""
+    print(line, flush=True)
+
+
 def run_all(
     jobs: list[Job],
     place: Place,
     *,
     keep_representations: bool = False,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = say_at_once,
 ) -> Failures:
     """Runs what is not finished, one run after another.
 

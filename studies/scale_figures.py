@@ -6,17 +6,16 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from studies.collect import Study
+from studies.drawing import legend_of, panels_of
 from studies.exhibits import MEANING, Exhibit, numbers, words
 from studies.figures import (
     NETWORK_HEADER,
-    legend_of,
     network_cells,
     network_columns,
     network_key,
     network_order,
-    panels_of,
 )
+from studies.measurements import Study
 from studies.statistics import Spread, spreads
 
 # Of the paper: RevNet50 pretrained with rotation, used where two networks are as good a choice.

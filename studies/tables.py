@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from studies import published
-from studies.collect import Study
 from studies.exhibits import ARCHITECTURES, MEANING, TASKS, Exhibit, in_order, numbers, words
+from studies.measurements import Study
 from studies.statistics import spreads
 
 PAPER = "paper"

@@ -174,10 +174,12 @@ def split_by_memory(
     jobs: list[Job], accelerators: Accelerators
 ) -> tuple[list[Job], list[tuple[Job, str]]]:
     """The jobs that fit into the accelerators' memory, and those that do not, with the reason."""
+    if not accelerators.memory_gib:
+        return jobs, []
     fitting, skipped = [], []
     for job in jobs:
         memory = training(job.train, accelerators).memory_gib
-        if accelerators.memory_gib and memory > accelerators.memory_gib:
+        if memory > accelerators.memory_gib:
             batch = int(_options(job.train)["batch_size"])
             reason = (
                 f"a batch of {batch} images on {accelerators.count} accelerators needs about "
@@ -216,8 +218,14 @@ def table(jobs: list[Job], accelerators: Accelerators) -> str:
 
 
 def _costs(options: dict[str, str]) -> tuple[int, Cost, Cost]:
-    """Views of an image, the backbone's cost for each, and the head's for all of them."""
+    """Views of an image, the backbone's cost for each, and the head's for all of them.
+
+    Raises:
+        ValueError: there is no such task or architecture.
+    """
     task = options["task"]
+    if task not in ("rotation", "exemplar", "supervised", *PATCH_TASKS):
+        raise ValueError(f"there is no estimate for the task {task}")
     size = int(options["crop_size"])
     embedding = int(options["embedding_size"])
     features = int(options["representation_size"]) or 512 * int(options["widening_factor"])

@@ -7,6 +7,10 @@ with the networks themselves at k = 1.
 import dataclasses
 from collections.abc import Iterator
 
+NAMES = (
+    *("resnet50_v1", "resnet50_v2", "resnet50_v2_minus", "revnet50", "revnet50_minus"),
+    "vgg19_bn",
+)
 UNITS = (3, 4, 6, 3)
 VGG_CONVOLUTIONS = ((2, 8), (2, 16), (4, 32), (4, 64), (4, 64))
 
@@ -50,8 +54,13 @@ def network(
         image_size: pixels of the sides of what passes through the network.
         patches: whether it has the smaller strides of the patch tasks.
         representation_size: of the extra linear layer; 0 for none.
+
+    Raises:
+        ValueError: there is no such architecture.
     """
     k = widening_factor
+    if architecture not in NAMES:
+        raise ValueError(f"there is no estimate for the architecture {architecture}")
     if architecture == "vgg19_bn":
         total = _sum(_vgg(k, image_size))
     else:

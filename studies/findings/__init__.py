@@ -2,11 +2,11 @@
 
 import dataclasses
 
-from studies.collect import Study
 from studies.exhibits import Exhibit
 from studies.figures import network_key
 from studies.findings import architectures, layers, proxies, scale
 from studies.findings.judge import DOES_NOT, HOLDS, UNSEEN, Finding, Judge
+from studies.measurements import Study
 from studies.statistics import spreads
 
 

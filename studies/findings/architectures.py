@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from studies import published, rankings
-from studies.collect import SUPERVISED, UNTRAINED, Score, Study
 from studies.exhibits import ARCHITECTURES, TASKS, words
 from studies.figures import network_key
 from studies.findings.judge import (
@@ -19,6 +18,7 @@ from studies.findings.judge import (
     judged,
     unmeasured,
 )
+from studies.measurements import SUPERVISED, UNTRAINED, Score, Study
 from studies.statistics import Spread, spreads
 
 VGG = "vgg19_bn"

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 
-from studies.collect import Study
 from studies.exhibits import LAYERS, words
 from studies.figures import network_key
 from studies.findings.architectures import VGG, Groups, is_pretext, of_one_width
 from studies.findings.judge import Comparison, Finding, Judge, judged
+from studies.measurements import Study
 from studies.statistics import Spread, spreads
 
 # By network the accuracies of its layers.

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from studies import rankings, scale_figures
-from studies.collect import Score, Study
 from studies.exhibits import words
 from studies.figures import network_key
 from studies.findings.architectures import is_pretext
@@ -21,6 +20,7 @@ from studies.findings.judge import (
     unmeasured,
 )
 from studies.findings.layers import network_text
+from studies.measurements import Score, Study
 from studies.statistics import Spread, spreads
 
 

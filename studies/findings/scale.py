@@ -5,10 +5,10 @@ import math
 from collections.abc import Iterator
 
 from studies import scale_figures
-from studies.collect import SUPERVISED, UNTRAINED, Study
 from studies.exhibits import words
 from studies.figures import network_key
 from studies.findings.judge import Comparison, Finding, Judge, judged
+from studies.measurements import SUPERVISED, UNTRAINED, Study
 from studies.statistics import Spread, spreads
 
 # By images, task and architecture the accuracies of the widening factors.

@@ -91,6 +91,25 @@ def test_a_layer_that_was_probed_twice_counts_once(tmp_path):
     assert [score.layer for score in study.scores] == list(synthetic.LAYERS)
 
 
+def test_of_two_recipes_the_one_that_was_probed_counts(tmp_path):
+    synthetic.network(tmp_path, name="a-first-trial", learning_rate=1.0)
+    run = synthetic.network(tmp_path, name="the-real-one", learning_rate=0.1)
+    synthetic.probe(run, 0.5, layers=("pre_logits",))
+    study = collect.read(str(tmp_path))
+    assert [network.name for network in study.networks] == ["the-real-one"]
+    assert [score.top1 for score in study.scores] == [0.5]
+
+
+def test_a_probe_of_a_network_that_was_left_out_is_not_anothers(tmp_path):
+    for folder, rate in (("a", 0.1), ("b", 0.1), ("c", 9.0)):
+        run = synthetic.network(
+            tmp_path / folder, name="same", seed=ord(folder), learning_rate=rate
+        )
+        synthetic.probe(run, 0.9 if folder == "c" else 0.5, layers=("pre_logits",))
+    study = collect.read(str(tmp_path))
+    assert [(score.run[0], score.top1) for score in study.scores] == [("a", 0.5), ("b", 0.5)]
+
+
 def test_schedules_and_curves_of_sgd(tmp_path):
     run = synthetic.network(tmp_path)
     synthetic.probe(

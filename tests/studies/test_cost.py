@@ -11,17 +11,14 @@ from studies.cost.network import Cost, dense, network
 
 
 @pytest.mark.parametrize("architecture", models.NAMES)
-@pytest.mark.parametrize("patches", [False, True])
-def test_weights_are_those_of_the_network(architecture, patches):
-    options = {} if architecture == "vgg19_bn" else {"root_stride": 1, "block_strides": (2, 2, 1)}
+def test_weights_are_those_of_the_network(architecture):
     built = models.build(
         architecture,
         widening_factor=1,
         image_size=64,
         representation_size=24,
-        **(options if patches else {}),
     )
-    counted = network(architecture, 1, 64, patches=patches, representation_size=24)
+    counted = network(architecture, 1, 64, representation_size=24)
     assert counted.weights == built.count_params()
 
 
@@ -32,6 +29,13 @@ def test_multiplications_of_well_known_networks():
     large_head = 7 * 7 * 512 * 4096 + 4096 * 4096
     vgg = network("vgg19_bn", 8, 224).multiplications
     assert vgg == pytest.approx(small_head + large_head, rel=0.02)
+
+
+def test_patches_pass_smaller_strides():
+    """A test by shapes: 64×64 patches leave 4×4 maps, 64×64 images 2×2 ones."""
+    patch, image = (network("resnet50_v1", 1, 64, patches=patches) for patches in (True, False))
+    assert patch.weights == image.weights
+    assert patch.multiplications > 4 * image.multiplications
 
 
 def test_a_reversible_network_keeps_little():
@@ -111,6 +115,15 @@ def test_an_unknown_data_set_has_no_hours(tmp_path):
     made = job(tmp_path, "--dataset=folder")
     assert estimate.training(made.train, estimate.Accelerators()).hours is None
     assert "? h" in estimate.table([made], estimate.Accelerators())
+
+
+@pytest.mark.parametrize("flag", ["--task=colours", "--architecture=alexnet"])
+def test_what_there_is_no_estimate_for(tmp_path, flag):
+    made = job(tmp_path, flag)
+    with pytest.raises(ValueError, match="there is no estimate for the"):
+        estimate.table([made], estimate.Accelerators())
+    # That is for the program itself to say.
+    assert estimate.split_by_memory([made], estimate.Accelerators()) == ([made], [])
 
 
 def test_costs_add_up():
