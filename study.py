@@ -100,7 +100,12 @@ def main(argv: list[str]) -> None:
         return
     workdir = epath.Path(config.workdir or epath.Path("runs") / epath.Path(config.plan).stem)
     place = runner.Place(workdir, config.data_dir or "")
-    plan.note(all_jobs, skipped, workdir / "plans" / f"{epath.Path(config.plan).stem}.txt")
+    plan.note(
+        all_jobs,
+        skipped,
+        f"python study.py --plan={config.plan} --workdir={workdir}",
+        workdir / "plans" / f"{epath.Path(config.plan).stem}.txt",
+    )
 
     # ---------------------------------------------------------------- runs
     if config.list:
@@ -122,7 +127,9 @@ def report(config: Config) -> None:
 
     study = collect.read(config.report)
     directory = epath.Path(config.output or epath.Path(config.report) / "report")
-    print(page.write(study, f"Study {epath.Path(config.report).name}", directory))
+    output = f" --output={config.output}" if config.output else ""
+    commands = [*study.commands, f"python study.py --report={config.report}{output}"]
+    print(page.write(study, f"Study {epath.Path(config.report).name}", commands, directory))
     if study.missing:
         print(f"{len(study.missing)} runs are missing; the page lists them")
 

@@ -45,7 +45,8 @@ def read(directory: str) -> Study:
         line for file in (root / "plans").glob("*.txt") for line in file.read_text().splitlines()
     }
     notes = sorted(line.removeprefix("# ") for line in planned if line.startswith("# "))
-    missing = {line for line in planned if not line.startswith("# ")} - set(names.values())
+    commands = sorted(line.removeprefix("$ ") for line in planned if line.startswith("$ "))
+    missing = {line for line in planned if line[:2] not in ("# ", "$ ")} - set(names.values())
 
     of_probe = {
         path: _find_network(path, flags["saved_model"], trains) for path, flags in probes.items()
@@ -88,6 +89,7 @@ def read(directory: str) -> Study:
         scores=_once(score for score in scores if score not in left_out),
         missing=tuple(sorted(missing)),
         notes=tuple(notes),
+        commands=tuple(commands),
     )
 
 
@@ -167,9 +169,11 @@ def _curve(rows: list[dict[str, str]], layer: str) -> tuple[tuple[float, float],
 
 
 def _rows(path: epath.Path) -> list[dict[str, str]]:
+    """The rows of a metrics file, without a last line that a kill cut short."""
     if not path.exists():
         return []
-    return list(csv.DictReader(path.read_text().splitlines()))
+    lines = path.read_text().splitlines(keepends=True)
+    return list(csv.DictReader(line for line in lines if line.endswith("\n")))
 
 
 def _find_network(

@@ -78,12 +78,14 @@ class Study:
         scores: a row per evaluation and layer.
         missing: names of runs that were planned or begun and are not finished.
         notes: what was left out, and why.
+        commands: those that ran it.
     """
 
     networks: tuple[Network, ...]
     scores: tuple[Score, ...]
     missing: tuple[str, ...]
     notes: tuple[str, ...]
+    commands: tuple[str, ...] = ()
 
     def probed(self, probe: str, layer: str | None = "pre_logits") -> list[Score]:
         """Scores of one kind of probe with all labels: on one layer, or on all for None."""

@@ -1,6 +1,7 @@
 """The report: every table and figure as files, and one page that shows them all."""
 
 import html
+from collections.abc import Sequence
 
 from etils import epath
 
@@ -32,12 +33,13 @@ img { max-width: 100%; }
 """
 
 
-def write(study: Study, title: str, directory: epath.Path) -> epath.Path:
+def write(study: Study, title: str, commands: Sequence[str], directory: epath.Path) -> epath.Path:
     """Writes the report of a study.
 
     Args:
         study: what was measured.
         title: heads the page.
+        commands: what made it; printed below the title.
         directory: gets `index.html`, `index.md`, and for every table and figure a CSV, Markdown,
             PNG and PDF file; files of an earlier report are replaced.
 
@@ -49,9 +51,9 @@ def write(study: Study, title: str, directory: epath.Path) -> epath.Path:
     for exhibit in made:
         exhibit.write(directory)
     missing = _missing(study)
-    (directory / "index.md").write_text(_markdown(title, made, missing))
+    (directory / "index.md").write_text(_markdown(title, commands, made, missing))
     page = directory / "index.html"
-    page.write_text(_html(title, made, missing))
+    page.write_text(_html(title, commands, made, missing))
     return page
 
 
@@ -65,9 +67,12 @@ def _missing(study: Study) -> list[tuple[str, list[str]]]:
 
 
 def _markdown(
-    title: str, made: list[exhibits.Exhibit], missing: list[tuple[str, list[str]]]
+    title: str,
+    commands: Sequence[str],
+    made: list[exhibits.Exhibit],
+    missing: list[tuple[str, list[str]]],
 ) -> str:
-    parts = [f"# {title}\n"]
+    parts = [f"# {title}\n", "```bash", *commands, "```\n"]
     for exhibit in made:
         parts.append(exhibit.markdown())
         if exhibit.draw and exhibit.records:
@@ -77,11 +82,17 @@ def _markdown(
     return "\n".join(parts)
 
 
-def _html(title: str, made: list[exhibits.Exhibit], missing: list[tuple[str, list[str]]]) -> str:
+def _html(
+    title: str,
+    commands: Sequence[str],
+    made: list[exhibits.Exhibit],
+    missing: list[tuple[str, list[str]]],
+) -> str:
     parts = [
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
         f"<title>{html.escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>",
         f"<h1>{html.escape(title)}</h1>",
+        f"<pre>{html.escape(chr(10).join(commands))}</pre>",
         "<ul>",
         *(f'<li><a href="#{e.key}">{html.escape(e.title)}</a></li>' for e in made),
         "</ul>",

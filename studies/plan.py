@@ -135,17 +135,19 @@ def shard(all_jobs: list[Job], text: str) -> list[Job]:
     return all_jobs[index::count]
 
 
-def note(all_jobs: list[Job], skipped: list[str], path: epath.Path) -> None:
-    """Writes down the names of all runs, so that a report can say which are missing.
+def note(all_jobs: list[Job], skipped: list[str], command: str, path: epath.Path) -> None:
+    """Writes down what a plan stands for, so that a report can say what is missing and why.
 
     Args:
-        all_jobs: the runs of the plan.
-        skipped: lines about those that will not be run, which become comments.
+        all_jobs: the runs of the plan, whose names become lines.
+        skipped: lines about those that will not be run; `# ` is put in front.
+        command: what runs the plan; `$ ` is put in front.
         path: the file.
     """
     lines = [
-        *(run.name for job in all_jobs for run in job.runs),
+        f"$ {command}",
         *(f"# {line}" for line in skipped),
+        *(run.name for job in all_jobs for run in job.runs),
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{line}\n" for line in lines))

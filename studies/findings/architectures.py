@@ -20,6 +20,7 @@ from studies.findings.judge import (
 )
 from studies.measurements import SUPERVISED, UNTRAINED, Score, Study
 from studies.statistics import Spread, spreads
+from studies.tables import OFFICIAL_VALIDATION
 
 VGG = "vgg19_bn"
 
@@ -191,11 +192,7 @@ def _data_sets_agree(study: Study) -> Finding:
 
 def _beats_prior_work(judge: Judge, study: Study) -> Iterator[Comparison]:
     cells = spreads(
-        (
-            score
-            for score in study.probed("sgd")
-            if score.dataset.startswith("imagenet2012") and score.val_split != "val"
-        ),
+        (score for score in study.probed("sgd") if score.place == OFFICIAL_VALIDATION),
         lambda score: (score.network.task, network_key(score)),
         lambda score: score.top1,
     )

@@ -24,7 +24,7 @@ def study(tmp_path_factory) -> collect.Study:
 @pytest.fixture(scope="module")
 def report(study, tmp_path_factory):
     directory = tmp_path_factory.mktemp("report")
-    page.write(study, "A study", directory)
+    page.write(study, "A study", ["python study.py --report=it"], directory)
     return directory
 
 
@@ -49,6 +49,7 @@ def test_the_page_opens_from_disk(report):
     for key in KEYS:
         assert f'id="{key}"' in text
     assert "a-run-that-never-was" in text
+    assert "python study.py --report=it" in text
 
     class Balanced(html.parser.HTMLParser):
         open_tags: list[str] = []  # noqa: RUF012 (one page, one parser)
@@ -109,10 +110,17 @@ def test_the_papers_number_stands_beside_the_measured_one(tmp_path):
     synthetic.probe(
         run, 0.52, probe="sgd", dataset="imagenet2012", epochs=520, first_decay=480, curve=[0.52]
     )
-    page.write(collect.read(str(tmp_path)), "ImageNet", tmp_path / "report")
-    (row,) = [row for row in rows(tmp_path / "report", "table1") if row["mean"]]
+    # On the other table's images, where the numbers do not belong.
+    synthetic.probe(run, 0.4, probe="sgd", dataset="imagenet2012", val_split="val", epochs=9)
+    synthetic.probe(run, 0.4, dataset="imagenet2012", layers=("pre_logits",))
+    page.write(collect.read(str(tmp_path)), "ImageNet", [], tmp_path / "report")
+    measured = {row["mean"]: row for row in rows(tmp_path / "report", "table1") if row["mean"]}
+    assert measured["0.4"]["paper_percent"] == ""
+    row = measured["0.51"]
     assert (row["mean"], row["paper_percent"]) == ("0.51", "53.7")
-    (row,) = [row for row in rows(tmp_path / "report", "table2") if row["mean"]]
+    measured = {row["mean"]: row for row in rows(tmp_path / "report", "table2") if row["mean"]}
+    assert measured["0.4"]["paper_percent"] == ""
+    row = measured["0.52"]
     assert (row["mean"], row["paper_percent"]) == ("0.52", "55.4")
     assert "| 51.0 (1) | 53.7 |" in (tmp_path / "report" / "table1.md").read_text()
 
@@ -191,7 +199,7 @@ def test_findings_that_were_put_in_are_found(study):
 
 def test_an_empty_study_has_gaps_and_no_errors(tmp_path):
     synthetic.network(tmp_path)
-    page.write(collect.read(str(tmp_path)), "Empty", tmp_path / "report")
+    page.write(collect.read(str(tmp_path)), "Empty", [], tmp_path / "report")
     assert "Nothing measured yet." in (tmp_path / "report" / "figure6.md").read_text()
     verdicts = {row["verdict"] for row in rows(tmp_path / "report", "findings")}
     assert verdicts == {"cannot be seen"}

@@ -1,6 +1,8 @@
 """study.py as a user calls it."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -38,6 +40,7 @@ def test_list_shard_and_memory(plan, tmp_path):
     text = (tmp_path / "runs" / "report" / "index.html").read_text()
     assert "<li>revnet50/probes/lbfgs</li>" in text
     assert "resnet50_v2: skipped" in text
+    assert f"python study.py --plan={plan} {runs}" in text
 
 
 def test_estimate(plan):
@@ -58,6 +61,16 @@ def test_report(tmp_path):
     (probe / "results.json").write_text(json.dumps(results))
     command_line.run("study.py", "--report", str(tmp_path), "--output", str(output))
     assert "25.0 (1)" in (output / "index.html").read_text()
+
+
+def test_no_tensorflow():
+    source = (
+        "import sys, study; from studies import collect, page; print('tensorflow' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", source], cwd=command_line.ROOT, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "False", done.stderr
 
 
 def test_bad_input_is_one_line(plan, tmp_path):
