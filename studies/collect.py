@@ -14,6 +14,7 @@ from studies.measurements import UNTRAINED, Network, Score, Study
 PRETEXT_METRICS = ("val_accuracy", "val_retrieval")
 # Flags that are axes of the study, or say where things are: the others are the recipe.
 NETWORK_AXES = ("task", "architecture", "widening_factor", "representation_size", "seed")
+PROBE_AXES = ("train_fraction", "dataset", "val_split", "batch_size")
 PLACES = (
     *("workdir", "data_dir", "strategy", "saved_model", "representations_dir"),
     *("checkpoint_every_steps", "log_every_steps", "layers"),
@@ -79,7 +80,7 @@ def read(directory: str) -> Study:
         network = networks[of_probe[path]]
         for score in _scores(names[path], path, flags, network, notes):
             scores.append(score)
-            score_recipes[score] = _recipe(flags, ("train_fraction", "dataset", "val_split"))
+            score_recipes[score] = _recipe(flags, PROBE_AXES)
     cells = {score: _cell(score) for score in scores}
     left_out = _minority(cells, score_recipes)
     for run in sorted({score.run for score in left_out}):

@@ -103,7 +103,7 @@ def _inconsistency(claim: str, judge: Judge, groups: Groups, missing: str) -> Fi
         for a, b in itertools.combinations([name for name in first if name in second], 2):
             total += 1
             here = judge.compare(f"{words(a)} over {words(b)} in {words(one)}", first[a], first[b])
-            there = judge.compare(f"in {words(other)}", second[a], second[b])
+            there = judge.compare(f"in {words(other)} ({place})", second[a], second[b])
             if here.sign * there.sign == -1:
                 turned.append((here, there))
             same += here.sign * there.sign == 1
