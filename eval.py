@@ -5,9 +5,10 @@
 
 prints a table and leaves results.json and accuracy_by_layer.png in the run's directory. And
 
-    python eval.py --compare=runs/a,runs/b --workdir=runs/comparison
+    python eval.py --compare runs/a runs/b --workdir=runs/comparison
 
-puts the results of several runs side by side.
+puts the results of several runs side by side: prints them and leaves comparison.png and
+comparison.csv in --workdir, or else in the current directory.
 """
 
 from programs import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
@@ -15,13 +16,26 @@ from programs import quiet  # noqa: F401, I001 (before anything that imports Ten
 import dataclasses
 import json
 
-import numpy as np
 from absl import flags
 from etils import epath
 
 import data
-from evaluate import logistic_regression, neighbours, report, representations, saved_models
-from evaluate.progress import FitProgress
+from evaluate import (
+    comparison,
+    gradient_probe,
+    logistic_regression,
+    low_data,
+    model_card,
+    neighbours,
+    probes,
+    protocols,
+    report,
+    representation_files,
+    representations,
+    saved_models,
+)
+from evaluate.label_free import label_free_scores
+from evaluate.training_examples import AugmentedExamples, CachedExamples
 from programs import command_line, run_directory, strategies
 
 
@@ -36,10 +50,19 @@ class Config:
     data_dir: str
     train_split: str
     val_split: str
+    train_fraction: float
     layers: list[str]
     probe: str
     l2: str
     max_updates: int
+    neighbours: int
+    augmentation: str
+    train_batch_size: int
+    epochs: int
+    learning_rate: float
+    lr_scale_batch_size: int
+    decay_epochs: list[str]
+    checkpoint_every_steps: int
     resize_size: int
     crop_size: int
     pooling: str
@@ -52,12 +75,24 @@ class Config:
 
 
 flags.DEFINE_string("workdir", None, "The run's directory: representations, results, plot.")
-flags.DEFINE_list("compare", [], "Directories of finished runs to put side by side; nothing else.")
+flags.DEFINE_list(
+    "compare", [], "Directories of finished runs to put side by side: --compare A B, --compare=A,B."
+)
 flags.DEFINE_string("saved_model", None, "The network: a SavedModel as train.py exports it.")
-flags.DEFINE_string("dataset", "folder", "Where images come from: folder, scenes or a TFDS name.")
-flags.DEFINE_string("data_dir", None, "The folder of images, or TFDS' data directory.")
+flags.DEFINE_string(
+    "dataset",
+    "folder",
+    "folder, scenes, imagenet2012, places205 or another TFDS name; docs/data.md.",
+)
+flags.DEFINE_string("data_dir", None, "The folder, ImageNet's directory, or TFDS' data directory.")
 flags.DEFINE_string("train_split", "train", "Labelled images to fit the probes to.")
 flags.DEFINE_string("val_split", "val", "Labelled images to measure the probes on.")
+flags.DEFINE_float(
+    "train_fraction",
+    1.0,
+    "Of the training split's labels, what the probes get: as many images of every class, the same "
+    "ones for every layer and model.",
+)
 flags.DEFINE_list(
     "layers",
     ["block1", "block2", "block3", "block4", "pre_logits"],
@@ -66,16 +101,47 @@ flags.DEFINE_list(
 flags.DEFINE_enum(
     "probe",
     "lbfgs",
-    ["lbfgs", "knn"],
-    "lbfgs: logistic regression by L-BFGS; knn: the 20 nearest neighbours, nothing to fit.",
+    [*probes.NAMES, *protocols.PAPER],
+    "lbfgs: logistic regression by L-BFGS; knn: the nearest neighbours by cosine, nothing to fit; "
+    "sgd: logistic regression by SGD with momentum; mlp: one hidden layer of 1000, by SGD.",
 )
 flags.DEFINE_string(
     "l2",
     "auto",
-    "The penalty λ: a number, paper (100 / (features · classes)), or auto (the best of "
-    "1e-6 … 1e-1 on a held-out fifth of the training split).",
+    "The penalty λ: a number, paper (100 / (features · classes)), or auto (lbfgs: the best of "
+    "1e-6 … 1e-1 on a held-out fifth of the training split; sgd: 0; mlp: paper).",
 )
 flags.DEFINE_integer("max_updates", logistic_regression.MAX_UPDATES, "The limit of L-BFGS updates.")
+flags.DEFINE_integer("neighbours", neighbours.NEIGHBOURS, "How many vote for --probe=knn.")
+flags.DEFINE_enum(
+    "augmentation",
+    "auto",
+    ["auto", "crop", "none"],
+    "Of sgd, mlp: crop (random place and flip, the network runs at every step) or none "
+    "(representations that are computed once); auto: crop for sgd, none for mlp.",
+)
+flags.DEFINE_integer(
+    "train_batch_size", 0, "Of sgd, mlp: examples per update, over all devices; 0: 2048, 512."
+)
+flags.DEFINE_integer("epochs", 0, "Of sgd, mlp: passes over the training split; 0: 520, 180.")
+flags.DEFINE_float("learning_rate", 0.0, "Of sgd, mlp: the rate at first; 0: 0.1, 0.01.")
+flags.DEFINE_integer(
+    "lr_scale_batch_size",
+    0,
+    "Of sgd, mlp: the rate is learning_rate · train_batch_size / this; 0: not scaled.",
+)
+flags.DEFINE_list(
+    "decay_epochs",
+    ["auto"],
+    "Of sgd, mlp: epochs after which the rate is divided by ten; auto: 480, 500 of 520 for sgd, "
+    "60, 120 of 180 for mlp, in proportion to --epochs; empty: never.",
+)
+flags.DEFINE_integer(
+    "checkpoint_every_steps",
+    500,
+    "Of sgd, mlp: steps between two checkpoints.",
+    lower_bound=1,
+)
 flags.DEFINE_integer("resize_size", 0, "Pixels of the smaller side; 0: what the model asks for.")
 flags.DEFINE_integer("crop_size", 0, "Pixels of the central crop; 0: what the model asks for.")
 flags.DEFINE_enum("pooling", "max", ["max", "avg", "adaptive_max", "adaptive_avg"], "Of big maps.")
@@ -84,22 +150,33 @@ flags.DEFINE_enum("dtype", "float32", ["float32", "float16"], "Of the representa
 flags.DEFINE_integer("batch_size", 64, "Images per forward pass.")
 flags.DEFINE_enum("strategy", "auto", strategies.NAMES, "Which devices to use.")
 flags.DEFINE_string("representations_dir", None, "Default: representations/ in --workdir.")
-flags.DEFINE_integer("seed", 0, "Of the held-out fifth.")
+flags.DEFINE_integer(
+    "seed",
+    0,
+    "Of --train_fraction's images and of the held-out fifth; of sgd, mlp: of all random choices.",
+)
+flags.FLAGS.set_gnu_getopt(True)  # Flags may follow --compare's further runs.
 
 # Between two starts of one run these may change: they do not change its result.
-MAY_DIFFER = ("workdir", "data_dir", "strategy", "batch_size", "representations_dir")
+MAY_DIFFER = (
+    "workdir",
+    "data_dir",
+    "strategy",
+    "batch_size",
+    "representations_dir",
+    "checkpoint_every_steps",
+)
 
 
 def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise ValueError(f"what is {argv[1]}? Every option begins with -- and a name")
-
     # ---------------------------------------------------------------- flags
     names = [field.name for field in dataclasses.fields(Config)]
     config = Config(**{name: flags.FLAGS[name].value for name in names})
     if config.compare:
-        compare(config)
+        compare(config, further=argv[1:])
         return
+    if len(argv) > 1:
+        raise ValueError(f"what is {argv[1]}? Every option begins with -- and a name")
 
     # ---------------------------------------------------------------- network and data
     strategy = strategies.build(config.strategy)
@@ -108,18 +185,49 @@ def main(argv: list[str]) -> None:
         model = saved_models.load(config.saved_model)
     resize_size, crop_size = input_size(config, model)
     check_layers(config, model)
-    penalty = read_l2(config.l2)
+    low_data.check_fraction(config.train_fraction)
+    probe_options = probes.ProbeOptions(
+        probe=config.probe,
+        l2=probes.read_l2(config.l2),
+        max_updates=config.max_updates,
+        neighbours=config.neighbours,
+        seed=config.seed,
+    )
+    if config.max_features < 1:
+        raise ValueError(f"--max_features={config.max_features}: use at least 1")
+    protocol = None
+    if config.probe in protocols.PAPER:
+        protocol = protocols.build(
+            config.probe,
+            l2=probe_options.l2,
+            augmentation=config.augmentation,
+            train_batch_size=config.train_batch_size,
+            epochs=config.epochs,
+            learning_rate=config.learning_rate,
+            lr_scale_batch_size=config.lr_scale_batch_size,
+            decay_epochs=config.decay_epochs,
+        )
+        strategies.check_batch_size(strategy, protocol.train_batch_size, "train_batch_size")
     splits = {
         name: data.load(config.dataset, split, config.data_dir)
         for name, split in (("train", config.train_split), ("val", config.val_split))
     }
     num_classes = splits["train"].num_classes
-    if not num_classes:
+    if num_classes < 2:
         raise ValueError(
-            f"{config.dataset} has no labels to probe with; a folder needs a sub-folder per class"
+            f"{config.dataset} has {num_classes or 'no'} labels to probe with, not two or more; "
+            "a folder needs a sub-folder per class"
+        )
+    if protocol:
+        protocols.steps_per_epoch(
+            protocol, round(config.train_fraction * splits["train"].size) or 1
         )
 
     # ---------------------------------------------------------------- run directory
+    directory = epath.Path(
+        config.representations_dir or epath.Path(config.workdir or "") / "representations"
+    )
+    representation_files.check_local(directory)
     workdir = run_directory.claim(config.workdir, command_line.flag_texts(names), MAY_DIFFER)
 
     # ---------------------------------------------------------------- representations
@@ -132,30 +240,54 @@ def main(argv: list[str]) -> None:
         batch_size=config.batch_size,
         dtype=config.dtype,
     )
-    directory = epath.Path(config.representations_dir or workdir / "representations")
-    train, val = (
-        representations.extract(model, splits[name], options, directory / name, strategy)
-        for name in ("train", "val")
-    )
+    val = representations.extract(model, splits["val"], options, directory / "val", strategy)
+    source = {"train": splits["train"].fingerprint, "val": val.description}
+    if protocol and protocol.augmentation == "crop":
+        train = None
+        part = low_data.records_part(splits["train"], config.train_fraction, config.seed)
+        training = AugmentedExamples(model, part, options)
+    else:
+        train = representations.extract(
+            model, splits["train"], options, directory / "train", strategy
+        )
+        source["train"] = train.description
+        labelled = low_data.subset(
+            train.labels, config.train_fraction, config.seed, train.positions
+        )
+        if protocol:
+            training = CachedExamples(train, num_classes, labelled)
 
     # ---------------------------------------------------------------- probes
     partial = workdir / "results.partial.json"
-    done = json.loads(partial.read_text()) if partial.exists() else {}
+    done = unfinished(partial, source)
+    if protocol:
+        done = gradient_probe.GradientProbe(
+            protocol,
+            training,
+            val,
+            num_classes=num_classes,
+            strategy=strategy,
+            workdir=workdir,
+            source=source,
+            seed=config.seed,
+            checkpoint_every_steps=config.checkpoint_every_steps,
+        ).run()
     for layer in config.layers:
         if layer not in done:
-            with FitProgress(layer) as progress:
-                done[layer] = fit_and_measure(
-                    train.layers[layer],
-                    train.labels,
-                    val.layers[layer],
-                    val.labels,
-                    num_classes=num_classes,
-                    penalty=penalty,
-                    config=config,
-                    strategy=strategy,
-                    progress=progress,
-                )
-            run_directory.write_whole(partial, json.dumps(done))
+            done[layer] = probes.measure(
+                layer,
+                probes.Examples(train.layers[layer], train.labels),
+                probes.Examples(val.layers[layer], val.labels),
+                labelled,
+                num_classes=num_classes,
+                options=probe_options,
+                strategy=strategy,
+            )
+            run_directory.write_whole(partial, json.dumps({"source": source, "layers": done}))
+        elif protocol and train:
+            scores = label_free_scores(train.layers[layer], config.seed)
+            done[layer] |= dataclasses.asdict(scores)
+    unreadable = train.unreadable if train else len(training.unreadable.reasons)
 
     # ---------------------------------------------------------------- results
     results = {
@@ -165,11 +297,14 @@ def main(argv: list[str]) -> None:
         "train_split": config.train_split,
         "val_split": config.val_split,
         "classes": num_classes,
-        "train_examples": len(train.labels),
+        "train_fraction": config.train_fraction,
+        "seed": config.seed,
+        "train_examples": len(labelled) if train else training.size - unreadable,
         "val_examples": len(val.labels),
-        "unreadable": train.unreadable + val.unreadable,
+        "unreadable": unreadable + val.unreadable,
         "probe": config.probe,
         "l2": config.l2,
+        "training": dataclasses.asdict(protocol) if protocol else None,
         "resize_size": resize_size,
         "crop_size": crop_size,
         "pooling": config.pooling,
@@ -177,21 +312,29 @@ def main(argv: list[str]) -> None:
     }
     run_directory.write_whole(workdir / "results.json", json.dumps(results, indent=2) + "\n")
     report.plot({workdir.name: results}, workdir / "accuracy_by_layer.png")
+    model_card.append(results)
     print(report.table(results))
     print(f"\n{workdir / 'results.json'}\n{workdir / 'accuracy_by_layer.png'}")
 
 
-def compare(config: Config) -> None:
-    """Several finished runs side by side, on the terminal and as a plot in the run directory."""
-    runs = {epath.Path(run).name: report.load(run) for run in config.compare}
-    if len(runs) < len(config.compare):
-        raise ValueError("--compare needs runs whose directories have different names")
-    print(report.comparison(runs))
-    if config.workdir:
-        path = epath.Path(config.workdir) / "comparison.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        report.plot(runs, path)
-        print(f"\n{path}")
+def compare(config: Config, further: list[str]) -> None:
+    """Several finished runs side by side: printed, drawn and as a table for other programs."""
+    runs = comparison.load([*config.compare, *further])
+    print(comparison.table(runs))
+    directory = epath.Path(config.workdir or ".")
+    directory.mkdir(parents=True, exist_ok=True)
+    run_directory.write_whole(directory / "comparison.csv", comparison.csv_text(runs))
+    report.plot(runs, directory / "comparison.png")
+    print(f"\n{directory / 'comparison.csv'}\n{directory / 'comparison.png'}")
+
+
+def unfinished(partial: epath.Path, source: dict[str, object]) -> dict[str, dict]:
+    """The layers that an earlier start has measured, if on the same representations."""
+    try:
+        earlier = json.loads(partial.read_text())
+    except FileNotFoundError:
+        return {}
+    return earlier["layers"] if earlier.get("source") == source else {}
 
 
 def input_size(config: Config, model: saved_models.SavedModel) -> tuple[int, int]:
@@ -202,6 +345,11 @@ def input_size(config: Config, model: saved_models.SavedModel) -> tuple[int, int
         raise ValueError(
             f"{config.saved_model} does not say which image size it wants: "
             "give --resize_size and --crop_size"
+        )
+    if resize_size < 0 or crop_size < 1:
+        raise ValueError(
+            f"--resize_size={resize_size} --crop_size={crop_size}: the pixels of a side are "
+            "at least 1"
         )
     if resize_size and crop_size > resize_size:
         raise ValueError(
@@ -220,71 +368,6 @@ def check_layers(config: Config, model: saved_models.SavedModel) -> None:
             f"--layers: {config.saved_model} has no layer {', '.join(unknown) or '(none given)'}; "
             f"it has {', '.join(known)}"
         )
-
-
-def read_l2(text: str) -> float | str:
-    """A penalty, or the name of a way to find it."""
-    if text in ("auto", "paper"):
-        return text
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise ValueError(f"--l2={text}: use auto, paper or a number of at least 0")
-    return value
-
-
-def fit_and_measure(
-    features: np.ndarray,
-    labels: np.ndarray,
-    val_features: np.ndarray,
-    val_labels: np.ndarray,
-    *,
-    num_classes: int,
-    penalty: float | str,
-    config: Config,
-    strategy: object,
-    progress: FitProgress,
-) -> dict[str, object]:
-    """One layer's row of results."""
-    if config.probe == "knn":
-        top1, top5 = neighbours.evaluate(
-            features, labels, val_features, val_labels, num_classes=num_classes
-        )
-        return {
-            "features": features.shape[1],
-            "top1": top1,
-            "top5": top5,
-            "seconds": progress.seconds(),
-        }
-    candidates = {}
-    common = {
-        "num_classes": num_classes,
-        "max_updates": config.max_updates,
-        "strategy": strategy,
-        "progress": progress,
-    }
-    if penalty == "auto":
-        choice = logistic_regression.choose_l2(features, labels, seed=config.seed, **common)
-        probe, candidates = choice.probe, choice.accuracies
-    else:
-        if penalty == "paper":
-            penalty = logistic_regression.paper_l2(features.shape[1], num_classes)
-        probe = logistic_regression.fit(features, labels, l2=penalty, **common)
-    top1, top5, loss = logistic_regression.evaluate(probe, val_features, val_labels)
-    return {
-        "features": features.shape[1],
-        "top1": top1,
-        "top5": top5,
-        "loss": loss,
-        "l2": probe.l2,
-        "held_out_top1_by_l2": {f"{l2:g}": accuracy for l2, accuracy in candidates.items()},
-        "train_loss": probe.loss,
-        "updates": probe.updates,
-        "converged": probe.converged,
-        "seconds": progress.seconds(),
-    }
 
 
 if __name__ == "__main__":

@@ -16,12 +16,13 @@ import data
 import models
 import pretext
 from data import pipeline
-from pretext import loop
-from pretext.export import export
-from pretext.momentum import Momentum
-from pretext.schedule import WarmupPiecewise
+from optimisation import schedule
+from optimisation.momentum import Momentum
+from pretext import loop, model_card
+from pretext.export import export, export_keras, is_whole
+from pretext.stored_network import PRECISIONS
 from pretext.trainer import PretextTrainer
-from programs import command_line, run_directory, strategies
+from programs import command_line, metrics_file, run_directory, strategies
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +63,8 @@ class Config:
     jit: bool
     log_every_steps: int
     checkpoint_every_steps: int
+    export_precision: str
+    export_keras: bool
 
 
 flags.DEFINE_string("workdir", None, "The run's directory: checkpoints, metrics, export.")
@@ -71,8 +74,12 @@ flags.DEFINE_integer("widening_factor", 4, "k, which multiplies every number of 
 flags.DEFINE_integer(
     "representation_size", 0, "Size of an extra linear layer that makes pre_logits; 0 for none."
 )
-flags.DEFINE_string("dataset", "folder", "Where images come from: folder, scenes or a TFDS name.")
-flags.DEFINE_string("data_dir", None, "The folder of images, or TFDS' data directory.")
+flags.DEFINE_string(
+    "dataset",
+    "folder",
+    "folder, scenes, imagenet2012, places205 or another TFDS name; docs/data.md.",
+)
+flags.DEFINE_string("data_dir", None, "The folder, ImageNet's directory, or TFDS' data directory.")
 flags.DEFINE_string("train_split", "train", "Images to train on: train, trainval, …")
 flags.DEFINE_string("val_split", "val", "Images for the pretext metrics after every epoch.")
 flags.DEFINE_integer(
@@ -130,9 +137,23 @@ flags.DEFINE_enum("strategy", "auto", strategies.NAMES, "Which devices to use.")
 flags.DEFINE_bool("jit", False, "Whether XLA compiles the training step.")
 flags.DEFINE_integer("log_every_steps", 50, "Steps between two rows of metrics.csv.")
 flags.DEFINE_integer("checkpoint_every_steps", 500, "Steps between two checkpoints.")
+flags.DEFINE_enum(
+    "export_precision",
+    "float32",
+    PRECISIONS,
+    "Of the exported kernels; float16 takes half the bytes, and is not for fine-tuning.",
+)
+flags.DEFINE_bool("export_keras", False, "Whether to write the backbone as backbone.keras too.")
 
 # Between two starts of one run these may change: they do not change its result.
-MAY_DIFFER = ("workdir", "data_dir", "strategy", "checkpoint_every_steps")
+MAY_DIFFER = (
+    "workdir",
+    "data_dir",
+    "strategy",
+    "checkpoint_every_steps",
+    "export_precision",
+    "export_keras",
+)
 
 
 def main(argv: list[str]) -> None:
@@ -178,8 +199,10 @@ def main(argv: list[str]) -> None:
     # Last of the checks, so that a run that cannot start leaves nothing behind.
     workdir = run_directory.claim(config.workdir, command_line.flag_texts(names), MAY_DIFFER)
     saved_model = workdir / "saved_model"
-    if saved_model.exists():
-        print(f"{saved_model} is already there: this run is finished")
+    keras_file = workdir / "backbone.keras"
+    with_keras_file = config.export_keras and not keras_file.exists()
+    if is_whole(saved_model) and not with_keras_file:
+        print(f"{saved_model} is already there: this run is finished; delete it to export again")
         return
 
     # ---------------------------------------------------------------- training
@@ -197,17 +220,28 @@ def main(argv: list[str]) -> None:
     # ---------------------------------------------------------------- export
     trained = PretextTrainer(task, models.build(config.architecture, **network))
     trained.set_weights(trainer.get_weights())
-    export(task, trained.backbone, trained.head, saved_model)
-    print(f"{saved_model}")
+    if with_keras_file:
+        export_keras(trained.backbone, keras_file)
+        print(f"{keras_file}")
+    if not is_whole(saved_model):
+        run = model_card.Run(
+            flags=command_line.flag_texts(names),
+            train_images=training.size if config.epochs else 0,
+            metrics=metrics_file.last(workdir / "metrics.csv", "val_"),
+        )
+        precision = config.export_precision
+        export(task, trained.backbone, trained.head, saved_model, precision=precision, run=run)
+        print(f"{saved_model}")
 
 
-def learning_rate(config: Config, steps: int) -> WarmupPiecewise:
+def learning_rate(config: Config, steps: int) -> schedule.WarmupPiecewise:
     """The schedule in steps, from the flags that give it in epochs of `steps`."""
     scale = config.batch_size / config.lr_scale_batch_size if config.lr_scale_batch_size else 1.0
-    return WarmupPiecewise(
+    return schedule.in_epochs(
         config.learning_rate * scale,
-        warmup_steps=round(config.warmup_epochs * steps),
-        boundaries=tuple(round(float(epoch) * steps) for epoch in config.decay_epochs),
+        steps,
+        decay_epochs=schedule.read_epochs(config.decay_epochs),
+        warmup_epochs=config.warmup_epochs,
     )
 
 

@@ -29,7 +29,7 @@ def our_step(widening_factor: int, images: np.ndarray) -> Callable[[], float]:
     import tensorflow as tf
 
     import models
-    from pretext.momentum import Momentum
+    from optimisation.momentum import Momentum
     from pretext.rotation import Rotation
     from pretext.task import TaskOptions
     from pretext.trainer import PretextTrainer

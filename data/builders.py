@@ -3,6 +3,7 @@
 import difflib
 import functools
 import importlib
+import re
 
 import tensorflow as tf
 import tensorflow_datasets as tfds
@@ -11,15 +12,15 @@ from data import splits
 from data.records import Records
 
 # Imported when asked for: a builder's drawing or reading code need not load with every program.
-OWN_BUILDERS = {"scenes": ("data.scenes", "Scenes")}
+OWN_BUILDERS = {"scenes": "data.scenes", "places205": "data.places205"}
 
 
 def load(name: str, split: str, data_dir: str | None) -> Records:
     """Opens a split of a prepared TFDS image-classification data set; prepares it if need be.
 
     Args:
-        name: `scenes`, or a TFDS name such as `cifar10` or `imagenet2012`, perhaps with
-            configuration and version (`name/config:1.0.0`).
+        name: `scenes`, `places205`, or a TFDS name such as `cifar10`, perhaps with configuration
+            and version (`name/config:1.0.0`).
         split: one of `data.splits.NAMES` or TFDS' notation, such as `train[:10%]`.
         data_dir: where TFDS keeps its data sets; None for TFDS' own default.
 
@@ -27,8 +28,7 @@ def load(name: str, split: str, data_dir: str | None) -> Records:
         ValueError: no such data set or split, images that are none, or the data set is not
             prepared and could not be.
     """
-    builder = _builder(name, data_dir)
-    _prepare(builder, name, data_dir)
+    builder = prepared(name, data_dir)
     features = builder.info.features
     if "image" not in features or not isinstance(features["image"], tfds.features.Image):
         raise ValueError(f"{name} is no image data set: it has the features {', '.join(features)}")
@@ -56,10 +56,40 @@ def load(name: str, split: str, data_dir: str | None) -> Records:
     )
 
 
+def prepared(
+    name: str, data_dir: str | None, manual_dir: str | None = None
+) -> tfds.core.DatasetBuilder:
+    """A builder whose data set is prepared, now if it was not before.
+
+    Args:
+        name: `scenes`, `places205`, or a TFDS name.
+        data_dir: where TFDS keeps its data sets; None for TFDS' own default.
+        manual_dir: where the archives are that cannot be downloaded; None for TFDS' own default,
+            `downloads/manual` in `data_dir`.
+
+    Raises:
+        ValueError: no such data set, or it could not be prepared.
+    """
+    builder = _builder(name, data_dir)
+    if builder.is_prepared():
+        return builder
+    config = tfds.download.DownloadConfig(manual_dir=manual_dir)
+    try:
+        builder.download_and_prepare(download_config=config)
+    except (Exception, SystemExit) as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        where = data_dir or "TFDS' default directory"
+        raise ValueError(
+            f"{name} is not prepared in {where} and could not be (give the --data_dir that holds "
+            f"it, or run `python -m data.prepare {name} --data_dir=DIR`): {reason}"
+        ) from error
+    return builder
+
+
 def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
-    if name in OWN_BUILDERS:
-        module, attribute = OWN_BUILDERS[name]
-        return getattr(importlib.import_module(module), attribute)(data_dir=data_dir)
+    if (own := re.split("[/:]", name)[0]) in OWN_BUILDERS:
+        # Importing it lets TFDS find it by its name.
+        importlib.import_module(OWN_BUILDERS[own])
     try:
         return tfds.builder(name, data_dir=data_dir, try_gcs=False)
     except tfds.core.DatasetNotFoundError as error:
@@ -68,20 +98,9 @@ def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
         raise ValueError(
             f"unknown data set {name}: use scenes, folder, or a TFDS name such as {', '.join(near)}"
         ) from error
-
-
-def _prepare(builder: tfds.core.DatasetBuilder, name: str, data_dir: str | None) -> None:
-    if builder.is_prepared():
-        return
-    try:
-        builder.download_and_prepare()
-    except (Exception, SystemExit) as error:
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        where = data_dir or "TFDS' default directory"
-        raise ValueError(
-            f"{name} is not prepared in {where} and could not be (give the --data_dir that holds "
-            f"it, or prepare it with `tfds build {name} --data_dir DIR`): {reason}"
-        ) from error
+    except (ValueError, AssertionError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(f"{name} has no such configuration or version: {reason}") from error
 
 
 def _entries(builder: tfds.core.DatasetBuilder, split: str, labelled: bool) -> tf.data.Dataset:
@@ -94,6 +113,9 @@ def _entries(builder: tfds.core.DatasetBuilder, split: str, labelled: bool) -> t
 
     def entry(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         label = tf.cast(example["label"], tf.int64) if labelled else tf.constant(-1, tf.int64)
-        return {"image": example["image"], "label": label, "id": example["tfds_id"]}
+        # A file's name stays when a data set is prepared anew, into other shards.
+        name = example.get("file_name", example["tfds_id"])
+        identifier = name if name.dtype == tf.string else example["tfds_id"]
+        return {"image": example["image"], "label": label, "id": identifier}
 
     return dataset.map(entry, num_parallel_calls=tf.data.AUTOTUNE)

@@ -6,9 +6,10 @@ about an image is keyed by (seed, epoch, the image's id). An image that cannot b
 stop a run: see `UnreadableImages`.
 """
 
+import contextlib
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
@@ -46,6 +47,18 @@ class UnreadableImages:
         first = [f"{name} ({reason})" for name, reason in sorted(self.reasons.items())[:3]]
         more = ", …" if len(self.reasons) > len(first) else ""
         return f"{len(self.reasons)} images could not be read: {', '.join(first)}{more}"
+
+    @contextlib.contextmanager
+    def explained(self, batch_size: int) -> Iterator[None]:
+        """Inside, a batch of nothing but unreadable images is a ValueError that says so."""
+        try:
+            yield
+        except tf.errors.InvalidArgumentError as error:
+            if "unreadable" not in str(error):
+                raise
+            raise ValueError(
+                f"all {batch_size} images of a batch were unreadable; {self.summary()}"
+            ) from error
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,10 +12,19 @@ literature. Every data set gets the same four names:
 | `test`     | the official test images, or the official validation images where the |
 |            | test labels are not public (ImageNet, Places205)                      |
 
-`val` is 50 000 images, or a tenth of the official training images where that is less. For a
-TensorFlow data set it is the first part of its training split, which the builder shuffled when
-it was prepared; for a folder, see `data/folder.py`.
+`val` is 50 000 images, or a tenth of the official training images where that is less. Which ones:
+
+- ImageNet, in any layout, and a folder: every image draws a lot from its name (`lots`), and the
+  smallest lots are held out. ImageNet's images are called by their file names, which all layouts
+  keep, so that TFDS, TFRecords and a folder tree hold out the same ones; those of another folder
+  by their path below it. A split does not change when a folder is copied, and hardly when images
+  are added.
+- Any other TensorFlow data set: the first part of its training split, which its builder shuffled
+  when it was prepared.
 """
+
+import numpy as np
+import tensorflow as tf
 
 NAMES = ("train", "val", "trainval", "test")
 OWN_VALIDATION = 50_000
@@ -26,6 +35,33 @@ UNLABELLED_TEST = ("imagenet2012", "places205")
 def held_out(training_images: int) -> int:
     """The number of training images that `val` takes out of `training_images`."""
     return min(OWN_VALIDATION, training_images // 10)
+
+
+def lots(names: tf.Tensor) -> tf.Tensor:
+    """The lot that each image draws: a fixed hash of its name.
+
+    Args:
+        names: strings, of any shape.
+
+    Returns:
+        int64 in [0, 2⁶²), of the same shape. TensorFlow documents that this hash never changes.
+    """
+    return tf.strings.to_hash_bucket_fast(names, 2**62)
+
+
+def largest_held_out(lots_of_training_images: np.ndarray) -> int:
+    """The largest lot in `val`: an image is held out if its lot is not above it.
+
+    Args:
+        lots_of_training_images: int64, (images,).
+
+    Returns:
+        The `held_out(images)`-th smallest lot; -1 where none is held out.
+    """
+    count = held_out(len(lots_of_training_images))
+    if not count:
+        return -1
+    return int(np.partition(lots_of_training_images, count - 1)[count - 1])
 
 
 def tfds_split(name: str, dataset: str, sizes: dict[str, int]) -> str:
@@ -43,15 +79,20 @@ def tfds_split(name: str, dataset: str, sizes: dict[str, int]) -> str:
     if name not in NAMES:
         return name
     if name == "test":
-        official = [
-            split
-            for split in OFFICIAL_TEST
-            if split in sizes and not (split == "test" and dataset in UNLABELLED_TEST)
-        ]
-        if not official:
-            raise ValueError(f"{dataset} has no test split; its splits are {', '.join(sizes)}")
-        return official[0]
+        return official_test(dataset, list(sizes))
     if "train" not in sizes:
         raise ValueError(f"{dataset} has no training split; its splits are {', '.join(sizes)}")
     boundary = held_out(sizes["train"])
     return {"train": f"train[{boundary}:]", "val": f"train[:{boundary}]", "trainval": "train"}[name]
+
+
+def official_test(dataset: str, names: list[str]) -> str:
+    """The official split that `test` stands for, among those that a data set has.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for name in OFFICIAL_TEST:
+        if name in names and not (name == "test" and dataset in UNLABELLED_TEST):
+            return name
+    raise ValueError(f"{dataset} has no test split; its splits are {', '.join(names)}")

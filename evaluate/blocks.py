@@ -3,7 +3,8 @@
 The features of a data set are the largest thing an evaluation holds (ImageNet at 8192 features:
 21 GB as float16), so everything that reads them walks over blocks of rows. `tf.constant` would
 copy each block. Here a block is lent to TensorFlow as it lies, in memory or in a memory-mapped
-file; only arrays with gaps between their elements go through one staging buffer.
+file; only arrays with gaps between their elements, and rows chosen out of an array
+(`evaluate.low_data.ChosenRows`), go through one staging buffer.
 
 TensorFlow's kernels take memory from addresses divisible by 64 only. Memory maps begin there,
 arrays of `numpy.empty` in general do not. Of such an array the rows are lent from the first
@@ -51,7 +52,7 @@ class RowBlocks:
         self._features = features
         self._flat = None
         self._skipped = 0
-        if features.flags.c_contiguous:
+        if isinstance(features, np.ndarray) and features.flags.c_contiguous:
             self._flat = np.asarray(_Writable(features)).reshape(-1)
             self._skipped = -features.ctypes.data % ALIGNMENT // features.itemsize
             if self._skipped > features.shape[1]:
@@ -104,6 +105,8 @@ class RowBlocks:
 
 def matmul(block: Block, weights: tf.Tensor) -> tf.Tensor:
     """The block's rows times the transpose of `weights` (C, D) float32: (R, C) float32."""
+    if _is_whole(block):
+        return tf.matmul(tf.cast(block.lent, tf.float32), weights, transpose_b=True)
     skipped = tf.shape(block.head)[1]
     head = tf.cast(block.head, tf.float32)
     lent = tf.cast(block.lent, tf.float32)
@@ -115,6 +118,8 @@ def matmul(block: Block, weights: tf.Tensor) -> tf.Tensor:
 
 def transposed_matmul(block: Block, matrix: tf.Tensor) -> tf.Tensor:
     """`matrix` (C, R) float32 times the block's rows: (C, D) float32."""
+    if _is_whole(block):
+        return tf.matmul(matrix, tf.cast(block.lent, tf.float32))
     skipped = tf.shape(block.head)[1]
     head = tf.matmul(matrix, tf.cast(block.head, tf.float32))
     lent = tf.matmul(matrix, tf.cast(block.lent, tf.float32))
@@ -126,6 +131,11 @@ def rows(block: Block) -> tf.Tensor:
     skipped = tf.shape(block.head)[1]
     lent = block.lent[:, : tf.shape(block.lent)[1] - skipped]
     return tf.cast(tf.concat([block.head, lent], axis=1), tf.float32)
+
+
+def _is_whole(block: Block) -> bool:
+    """Whether the lent rows are known to be the features' own: then copies can be spared."""
+    return block.head.shape[1] == 0
 
 
 def _aligned_empty(size: int, dtype: np.dtype) -> np.ndarray:

@@ -18,7 +18,9 @@ import numpy as np
 import scipy.optimize
 import tensorflow as tf
 from absl import logging
+from tqdm import tqdm
 
+from evaluate.low_data import held_out_fifth
 from evaluate.objective import (
     CrossEntropy,
     check_features,
@@ -184,21 +186,6 @@ def evaluate(probe: Probe, features: np.ndarray, labels: np.ndarray) -> tuple[fl
     return classify(features, labels, np.ascontiguousarray(probe.weights.T), probe.bias)
 
 
-def held_out_fifth(labels: np.ndarray, seed: int) -> np.ndarray:
-    """1 for a fifth of the examples of every class and 0 for the others: (N,), float32.
-
-    Raises:
-        ValueError: there are fewer than 5 examples.
-    """
-    if len(labels) < 5:
-        raise ValueError(f"Holding out a fifth takes 5 examples, there are {len(labels)}.")
-    shuffled = np.random.default_rng(seed).permutation(len(labels))
-    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    held_out = np.zeros(len(labels), np.float32)
-    held_out[by_class[2::5]] = 1
-    return held_out
-
-
 class _Problem:
     """One data set: what its fits with different penalties have in common."""
 
@@ -258,9 +245,12 @@ class _Problem:
                 },
             )
         if result.status == 1:
-            logging.warning(
-                "L-BFGS was ended by the limit of %d updates before it converged.", max_updates
-            )
+            with tqdm.external_write_mode():  # On a line of its own, not behind a bar.
+                logging.warning(
+                    "L-BFGS was ended by the limit of %d updates before it converged (l2 = %g).",
+                    max_updates,
+                    l2,
+                )
         weights, bias = self._split(result.x)
         return Probe(
             weights=np.ascontiguousarray(weights.T, dtype=np.float32),

@@ -63,6 +63,7 @@ def feature_means(features: np.ndarray) -> np.ndarray:
             f"{bad} of {features.size} feature values are NaN or infinite or too large to add up; "
             f"they are in {len(columns)} of {features.shape[1]} features, first in number "
             f"{columns[0]} (from 0)."
+            + (" float16 ends at 65504: try float32." if features.dtype == np.float16 else "")
         )
     return total / len(features)
 
@@ -187,6 +188,21 @@ def classify(
     return float(top1), float(top5), float(loss)
 
 
+def scores_by_example(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Whether the first and one of the first five is right, and the cross-entropy: (3, N), float32.
+
+    Equal largest logits count for the class that comes first.
+
+    Args:
+        logits: (N, C), float32.
+        labels: (N,), int32.
+    """
+    top1 = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)
+    top5 = tf.math.in_top_k(labels, logits, k=5)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    return tf.stack([tf.cast(top1, tf.float32), tf.cast(top5, tf.float32), losses])
+
+
 @tf.function(reduce_retracing=True)
 def _block_sums(block: Block) -> tf.Tensor:
     ones = tf.ones((1, tf.shape(block.lent)[0]))
@@ -219,9 +235,5 @@ def _block_scores(
     inputs: tuple[Block, tf.Tensor, tf.Tensor], weights: tf.Tensor, bias: tf.Tensor
 ) -> tf.Tensor:
     block, labels, used = inputs
-    logits = matmul(block, weights) + bias
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-    top1 = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)
-    top5 = tf.math.in_top_k(labels, logits, k=5)
-    scores = [tf.cast(each, tf.float64) for each in (top1, top5, losses)]
-    return tf.reduce_sum(tf.stack(scores) * tf.cast(used, tf.float64), axis=1)
+    scores = tf.cast(scores_by_example(matmul(block, weights) + bias, labels), tf.float64)
+    return tf.reduce_sum(scores * tf.cast(used, tf.float64), axis=1)

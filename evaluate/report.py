@@ -13,8 +13,11 @@ from matplotlib.ticker import PercentFormatter
 
 Results = dict[str, Any]
 
+MARKERS = "osD^vP*X<>"
+MOST_ANNOTATED = 4
 
-def load(run: str) -> Results:
+
+def load_results(run: str) -> Results:
     """Reads a run's `results.json`.
 
     Args:
@@ -30,47 +33,34 @@ def load(run: str) -> Results:
         raise ValueError(f"{path} does not exist: run eval.py with --workdir={path.parent} first")
     try:
         results = json.loads(path.read_text())
-        results["layers"].items()
+        results["dataset"], results["val_split"]
+        if not results["layers"] or not all(
+            "top1" in values for values in results["layers"].values()
+        ):
+            raise KeyError("top1")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is no result of eval.py") from error
     return results
 
 
 def table(results: Results) -> str:
-    """One run: a line per layer with its features, accuracies and what the probe took."""
-    header = ["layer", "features", "top-1", "top-5", "λ", "updates", "seconds"]
+    """One run: a line per layer with its accuracies, its label-free scores, what the probe took."""
+    header = ["layer", "features", "top-1", "top-5", "rank", "10 directions", "λ", "updates"]
     rows = [
         [
             layer,
             str(values["features"]),
-            _percent(values["top1"]),
-            _percent(values["top5"]),
+            percent(values["top1"]),
+            percent(values["top5"]),
+            f"{values['effective_rank']:.1f}" if "effective_rank" in values else "",
+            percent(values["first_ten_variance"]) if "first_ten_variance" in values else "",
             f"{values['l2']:.0e}" if values.get("l2") is not None else "",
-            str(values.get("updates", "")),
-            f"{values['seconds']:.1f}",
+            str(values.get("updates", "")) + ("" if values.get("converged", True) else " (limit)"),
+            f"{values['seconds']:.1f}" if "seconds" in values else "",
         ]
         for layer, values in results["layers"].items()
     ]
-    return _aligned(header, rows)
-
-
-def comparison(runs: dict[str, Results]) -> str:
-    """Several runs: a line per layer, a column of top-1 per run.
-
-    Args:
-        runs: results by the name that heads the run's column.
-    """
-    rows = [
-        [
-            layer,
-            *(
-                _percent(results["layers"][layer]["top1"]) if layer in results["layers"] else ""
-                for results in runs.values()
-            ),
-        ]
-        for layer in _layers(runs)
-    ]
-    return _aligned(["layer", *runs], rows)
+    return aligned([*header, "seconds"], rows)
 
 
 def plot(runs: dict[str, Results], path: epath.Path) -> None:
@@ -80,32 +70,36 @@ def plot(runs: dict[str, Results], path: epath.Path) -> None:
         runs: results by the name for the legend.
         path: the PNG; replaced if it is there.
     """
-    layers = _layers(runs)
-    figure, axes = plt.subplots(figsize=(1.5 + 1.1 * max(len(layers), 3), 3.6), dpi=150)
-    for name, results in runs.items():
-        here = [layer for layer in layers if layer in results["layers"]]
-        values = [results["layers"][layer]["top1"] for layer in here]
-        (line,) = axes.plot([layers.index(layer) for layer in here], values, "o-", label=name)
-        best = max(range(len(here)), key=lambda position: values[position])
-        axes.annotate(
-            _percent(values[best]),
-            (layers.index(here[best]), values[best]),
-            textcoords="offset points",
-            xytext=(0, 7),
-            ha="center",
-            fontsize=8,
-            color=line.get_color(),
-        )
+    layers = layers_of(runs)
+    tested_on = {f"{results['dataset']} {results['val_split']}" for results in runs.values()}
+    names = [
+        f"{name} ({results['dataset']} {results['val_split']})" if len(tested_on) > 1 else name
+        for name, results in runs.items()
+    ]
+    legend_width = 0.6 + 0.075 * max(map(len, names)) if len(runs) > 1 else 0
+    figure, axes = plt.subplots(
+        figsize=(
+            1.5 + 1.1 * max(len(layers), 3) + legend_width,
+            max(3.6, 0.6 + 0.2 * len(runs)),
+        ),
+        dpi=150,
+        layout="constrained",
+    )
+    for number, (name, results) in enumerate(zip(names, runs.values(), strict=True)):
+        _line(axes, number, len(runs), name, layers, results["layers"])
     axes.set_xticks(range(len(layers)), layers)
-    axes.set_ylim(0, 1.05)
+    axes.set_xlim(-0.5, len(layers) - 0.5)
+    highest = max(
+        values["top1"] for results in runs.values() for values in results["layers"].values()
+    )
+    axes.set_ylim(0, min(1.12 * max(highest, 0.01), 1.05))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    first = next(iter(runs.values()))
-    axes.set_ylabel(f"top-1 on {first['dataset']} {first['val_split']}")
+    axes.set_ylabel(f"top-1 on {tested_on.pop()}" if len(tested_on) == 1 else "top-1")
     axes.grid(axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     if len(runs) > 1:
-        axes.legend(frameon=False)
-    figure.tight_layout()
+        # Beside the axes: no run hides behind it, however many there are.
+        figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     beside = path.with_name("incomplete." + path.name)
     with beside.open("wb") as file:
         figure.savefig(file, format="png")
@@ -113,22 +107,52 @@ def plot(runs: dict[str, Results], path: epath.Path) -> None:
     beside.replace(path)
 
 
-def _layers(runs: dict[str, Results]) -> list[str]:
+def _line(
+    axes: plt.Axes,
+    number: int,
+    count: int,
+    name: str,
+    layers: list[str],
+    values: dict[str, dict[str, float]],
+) -> None:
+    """One run of `count`; a few runs have their best layer's accuracy written beside it."""
+    here = [layer for layer in layers if layer in values]
+    top1 = [values[layer]["top1"] for layer in here]
+    # A little apart, so that equal accuracies stay visible.
+    shift = (number - (count - 1) / 2) * min(0.05, 0.4 / count)
+    places = [layers.index(layer) + shift for layer in here]
+    colour, style = f"C{number % 10}", ("-", "--", ":", "-.")[number // 10 % 4]
+    axes.plot(places, top1, style, marker=MARKERS[number % len(MARKERS)], color=colour, label=name)
+    if count <= MOST_ANNOTATED:
+        best = max(range(len(here)), key=lambda position: top1[position])
+        axes.annotate(
+            percent(top1[best]),
+            (places[best], top1[best]),
+            textcoords="offset points",
+            xytext=(0, 7),
+            ha="center",
+            fontsize=8,
+            color=colour,
+        )
+
+
+def layers_of(runs: dict[str, Results]) -> list[str]:
     """All layers of all runs, in the order of first mention of the longest run."""
     ordered = sorted(runs.values(), key=lambda results: -len(results["layers"]))
     return list(dict.fromkeys(layer for results in ordered for layer in results["layers"]))
 
 
-def _percent(value: float) -> str:
+def percent(value: float) -> str:
+    """A share in [0, 1] as a percentage with one digit."""
     return f"{100 * value:.1f} %"
 
 
-def _aligned(header: list[str], rows: list[list[str]]) -> str:
-    """Columns of one width each, the first to the left and the others to the right."""
+def aligned(header: list[str], rows: list[list[str]], texts: int = 1) -> str:
+    """Columns of one width each, the first `texts` to the left and the others to the right."""
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
     lines = [
         "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
+            cell.ljust(width) if column < texts else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in [header, ["-" * width for width in widths], *rows]

@@ -1,6 +1,7 @@
 """Anybody's export, as far as probing it goes: images in, representations by layer out."""
 
 import dataclasses
+import hashlib
 
 import tensorflow as tf
 from etils import epath
@@ -67,6 +68,9 @@ def _fingerprint(path: str) -> str:
     try:
         return tf.saved_model.experimental.read_fingerprint(path).singleprint()
     except FileNotFoundError:
-        # Written by a TensorFlow before 2.12.
-        index = epath.Path(path) / "variables" / "variables.index"
-        return str(hash(index.read_bytes())) if index.exists() else path
+        # Written by a TensorFlow before 2.12. The index holds a checksum of every variable.
+        parts = [
+            epath.Path(path) / name for name in ("saved_model.pb", "variables/variables.index")
+        ]
+        contents = b"".join(part.read_bytes() for part in parts if part.exists())
+        return hashlib.sha256(contents).hexdigest()

@@ -7,6 +7,7 @@ import numbers
 import keras
 
 from models import resnet, revnet, vgg
+from models.saved import load as load
 
 _BUILDERS = {
     "resnet50_v1": resnet.resnet50_v1,

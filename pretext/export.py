@@ -1,4 +1,4 @@
-"""The trained network as a SavedModel that anyone can load, probe and fine-tune.
+"""The trained network as a SavedModel that anyone can load, serve, probe and fine-tune.
 
 The root is a `tf.train.Checkpoint`, because `tf.Module` and Keras models keep `variables` to
 themselves, whereas whoever loads this one with `tf.saved_model.load` or `hub.load` gets:
@@ -10,15 +10,22 @@ themselves, whereas whoever loads this one with `tf.saved_model.load` or `hub.lo
     model.signatures["serving_default"]    images -> pre_logits
     model.signatures["representation"]     images -> block1 … block4, pre_logits
     model.signatures["pretext"]            images -> logits, the task's answer
+    model.signatures["serving_bytes"]      image_bytes -> block1 … block4, pre_logits
+    model.signatures["pre_logits_bytes"]   image_bytes -> pre_logits
     model.signatures["input_size"]         -> resize_size, crop_size: the pixels to probe it with
 
-Images are RGB, float32 in [0, 1], (N, H, W, 3); the task's own normalisation is inside.
+Images are RGB, float32 in [0, 1], (N, H, W, 3); the task's own normalisation is inside. Image bytes
+are encoded files, (N,), and are resized and cropped as a probe would. `docs/exports.md` is the
+contract in full; `README.md` in the directory says what this network is.
 """
 
 import keras
 import tensorflow as tf
 from etils import epath
 
+from models import saved
+from pretext import input_contract, model_card
+from pretext.stored_network import StoredNetwork
 from pretext.task import PretextTask, Representations
 
 LAYERS = ("block1", "block2", "block3", "block4", "pre_logits")
@@ -29,70 +36,154 @@ def export(
     backbone: keras.Model,
     head: keras.Model,
     path: epath.Path,
+    *,
+    precision: str = "float32",
+    run: model_card.Run | None = None,
 ) -> None:
-    """Writes the SavedModel; the directory appears only when it is whole.
+    """Writes the SavedModel and its model card; the directory appears only when it is whole.
 
     Args:
         task: the pretext task, for its normalisation and its answer.
         backbone: from `models.build`, float32, outside of any strategy, with trained weights.
         head: from `PretextTask.head`, with trained weights.
         path: the directory to write; replaced if it is there.
+        precision: of the kernels on disk, `float32` or `float16`; see `StoredNetwork`.
+        run: what the card says of the training; None if nothing is known of it.
+
+    Raises:
+        ValueError: an unknown precision, or weights that it cannot hold.
     """
-    # VGG takes whole images of one size only; the patches that it is built for come from any.
-    own_size = backbone.input.shape[1]
-    image_size = own_size if own_size == task.eval_view.crop_size else None
-    images = tf.TensorSpec([None, image_size, image_size, 3], tf.float32, name="images")
-
-    def representation(images: tf.Tensor, training: bool = False) -> Representations:
-        layers = task.represent(backbone, images, training)
-        return {name: tf.cast(layers[name], tf.float32) for name in LAYERS}
-
-    def pre_logits(images: tf.Tensor, training: bool = False) -> tf.Tensor:
-        return representation(images, training)["pre_logits"]
-
-    root = tf.train.Checkpoint()
-    root.__call__ = tf.function(pre_logits)
-    root.representation = tf.function(representation)
-    for function in (root.__call__, root.representation):
-        for training in (False, True):
-            function.get_concrete_function(images, training=training)
-    root.variables = [variable.value for variable in backbone.variables]
-    root.trainable_variables = [variable.value for variable in backbone.trainable_variables]
-    root.head_variables = [variable.value for variable in head.variables]
-    for name, table in task.constants.items():
-        setattr(root, name, tf.Variable(table, trainable=False, name=name))
-    root.regularization_losses = [
-        tf.function(lambda: tf.add_n(backbone.losses), input_signature=[])
-    ]
-
-    @tf.function(input_signature=[images])
-    def serving_default(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"pre_logits": pre_logits(images)}
-
-    @tf.function(input_signature=[images])
-    def five_layers(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return representation(images)
-
-    @tf.function(input_signature=[images])
-    def pretext(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"logits": task.logits(backbone, head, images)}
-
-    @tf.function(input_signature=[])
-    def input_size() -> dict[str, tf.Tensor]:
-        return {
-            "resize_size": tf.constant(task.eval_view.resize_size),
-            "crop_size": tf.constant(task.eval_view.crop_size),
-        }
-
-    signatures = {
-        "serving_default": serving_default,
-        "representation": five_layers,
-        "pretext": pretext,
-        "input_size": input_size,
-    }
-    beside = path.with_name(path.name + ".incomplete")
+    network, stored_head = (StoredNetwork(model, precision) for model in (backbone, head))
+    root = _root(task, network, stored_head, _contract(task, backbone))
+    signatures = _signatures(task, network, stored_head, root, _contract(task, backbone))
+    card = model_card.write(
+        task,
+        backbone,
+        measurement=model_card.measure(task, backbone, root.representation),
+        precision=precision,
+        run=run,
+    )
+    beside = _beside(path)
     for leftover in (beside, path):
         if leftover.exists():
             leftover.rmtree()
     tf.saved_model.save(root, str(beside), signatures=signatures)
-    tf.io.gfile.rename(str(beside), str(path))
+    saved.describe(backbone, beside)
+    (beside / "README.md").write_text(card)
+    beside.rename(path)
+
+
+def is_whole(path: epath.Path) -> bool:
+    """Whether a directory holds a whole export.
+
+    At a remote store its files are renamed one after the other, so it can be there in part while
+    what it is made from is not gone yet.
+    """
+    return path.exists() and not _beside(path).exists()
+
+
+def _beside(path: epath.Path) -> epath.Path:
+    return path.with_name(path.name + ".incomplete")
+
+
+def export_keras(backbone: keras.Model, path: epath.Path) -> None:
+    """Writes the backbone alone as Keras' own file, for those who have this code base.
+
+    Args:
+        backbone: as for `export`.
+        path: the file, named *.keras; it appears only when it is whole.
+    """
+    beside = path.with_name("incomplete." + path.name)
+    backbone.save(str(beside))
+    tf.io.gfile.rename(str(beside), str(path), overwrite=True)
+
+
+def _contract(task: PretextTask, backbone: keras.Model) -> tf.TensorSpec:
+    """VGG takes whole images of one size only; the patches that it is built for come from any."""
+    own_size = backbone.input.shape[1]
+    return input_contract.image_batch(own_size if own_size == task.eval_view.crop_size else None)
+
+
+def _root(
+    task: PretextTask, network: StoredNetwork, head: StoredNetwork, contract: tf.TensorSpec
+) -> tf.train.Checkpoint:
+    """The object with what a Python client uses."""
+    root = tf.train.Checkpoint()
+    # First, so that the checkpoint names the weights by their place in this list.
+    root.variables = network.variables
+    root.trainable_variables = network.trainable_variables
+    root.head_variables = head.variables
+    for name, table in task.constants.items():
+        setattr(root, name, tf.Variable(table, trainable=False, name=name))
+    root.regularization_losses = [tf.function(network.penalty, input_signature=[])]
+
+    def representation(images: tf.Tensor, training: bool = False) -> Representations:
+        images = input_contract.checked(images, contract)
+        layers = task.represent(network, images, training)
+        input_contract.check_maps(layers)
+        return {name: tf.cast(layers[name], tf.float32) for name in LAYERS}
+
+    def pre_logits(images: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return root.representation(images, training=training)["pre_logits"]
+
+    root.representation = tf.function(representation)
+    root.__call__ = tf.function(pre_logits)
+    for function in (root.representation, root.__call__):
+        for training in (False, True):
+            function.get_concrete_function(contract, training=training)
+    return root
+
+
+def _signatures(
+    task: PretextTask,
+    network: StoredNetwork,
+    head: StoredNetwork,
+    root: tf.train.Checkpoint,
+    contract: tf.TensorSpec,
+) -> dict[str, tf.types.experimental.GenericFunction]:
+    """The functions with names for inputs and outputs, which a server or a tool uses."""
+    # TensorFlow Serving takes base64 for inputs whose name ends in _bytes.
+    encoded = tf.TensorSpec([None], tf.string, name="image_bytes")
+    view = task.eval_view
+    pixels = tf.TensorSpec([view.crop_size, view.crop_size, 3], tf.uint8)
+
+    def decoded(image_bytes: tf.Tensor) -> tf.Tensor:
+        views = tf.map_fn(lambda each: view(each, None), image_bytes, fn_output_signature=pixels)
+        return tf.cast(views, tf.float32) / 255.0
+
+    @tf.function(input_signature=[contract])
+    def serving_default(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"pre_logits": root.__call__(images, training=False)}
+
+    @tf.function(input_signature=[contract])
+    def representation(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return root.representation(images, training=False)
+
+    @tf.function(input_signature=[contract])
+    def pretext(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        images = input_contract.checked(images, contract)
+        return {"logits": task.logits(network, head, images)}
+
+    @tf.function(input_signature=[encoded])
+    def serving_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        return root.representation(decoded(image_bytes), training=False)
+
+    @tf.function(input_signature=[encoded])
+    def pre_logits_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"pre_logits": root.__call__(decoded(image_bytes), training=False)}
+
+    @tf.function(input_signature=[])
+    def input_size() -> dict[str, tf.Tensor]:
+        return {
+            "resize_size": tf.constant(view.resize_size),
+            "crop_size": tf.constant(view.crop_size),
+        }
+
+    return {
+        "serving_default": serving_default,
+        "representation": representation,
+        "pretext": pretext,
+        "serving_bytes": serving_bytes,
+        "pre_logits_bytes": pre_logits_bytes,
+        "input_size": input_size,
+    }

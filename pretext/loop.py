@@ -127,15 +127,8 @@ class Loop:
         with bar:
             clock = Clock(self.step)
             for step in range(self.step + 1, self.total_steps + 1):
-                try:
+                with self.unreadable.explained(options.batch_size):
                     self._train_step(next(batches))
-                except tf.errors.InvalidArgumentError as error:
-                    if "unreadable" not in str(error):
-                        raise
-                    raise ValueError(
-                        f"all {options.batch_size} images of a batch were unreadable; "
-                        f"{self.unreadable.summary()}"
-                    ) from error
                 bar.update(options.batch_size)
                 ends_epoch = step % self.steps_per_epoch == 0
                 if ends_epoch or step % options.log_every_steps == 0:

@@ -43,3 +43,14 @@ def read_metrics(path: epath.Path) -> list[dict[str, str]]:
     lines = path.read_text().splitlines(keepends=True)
     whole = [line for line in lines if line.endswith("\n")]
     return [row for row in csv.DictReader(whole) if None not in row.values()]
+
+
+def last(path: epath.Path, prefix: str) -> dict[str, float]:
+    """The latest values of the columns whose names begin with `prefix`; {} if there are none."""
+    for row in reversed(read_metrics(path)):
+        values = {
+            name: float(text) for name, text in row.items() if name.startswith(prefix) and text
+        }
+        if values:
+            return values
+    return {}

@@ -5,6 +5,7 @@ WORKDIR/metrics.csv    a row for every logged step
 WORKDIR/checkpoints/   weights, optimiser and step
 WORKDIR/tensorboard/   the same metrics for TensorBoard
 WORKDIR/saved_model/   the export; there once the run is finished, and whole
+WORKDIR/backbone.keras the backbone as Keras' own file, with --export_keras
 """
 
 import tensorflow as tf

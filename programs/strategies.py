@@ -28,8 +28,10 @@ def build(name: str) -> tf.distribute.Strategy:
     return tf.distribute.OneDeviceStrategy(devices[0])
 
 
-def check_batch_size(strategy: tf.distribute.Strategy, batch_size: int) -> None:
-    """Raises a ValueError unless the batch divides into the strategy's replicas."""
+def check_batch_size(
+    strategy: tf.distribute.Strategy, batch_size: int, flag: str = "batch_size"
+) -> None:
+    """Raises a ValueError, which names the flag, unless the batch divides into the replicas."""
     replicas = strategy.num_replicas_in_sync
     if batch_size < 1 or batch_size % replicas:
-        raise ValueError(f"--batch_size={batch_size} does not divide into {replicas} devices")
+        raise ValueError(f"--{flag}={batch_size} does not divide into {replicas} devices")

@@ -25,20 +25,25 @@ for arguments in {arguments!r}:
     output = io.StringIO()
     try:
         with contextlib.redirect_stderr(output), contextlib.redirect_stdout(output):
-            flags.FLAGS(["program", *arguments])
-            program.main(["program"])
+            program.main(flags.FLAGS(["program", *arguments]))
         print("OK")
     except (Exception, SystemExit) as error:
         print(type(error).__name__ + ": " + str(error).replace(chr(10), "|"))
 """
 
 
-def run(program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-    """Runs `train.py` or `eval.py` to its end; fails the test if it fails, unless told not to."""
+def run(
+    program: str, *arguments: str, check: bool = True, cwd: pathlib.Path = ROOT
+) -> subprocess.CompletedProcess:
+    """Runs `train.py`, or a module such as `data.prepare`, to its end.
+
+    Fails the test if it fails, unless told not to.
+    """
+    where = [str(ROOT / program)] if program.endswith(".py") else ["-m", program]
     result = subprocess.run(
-        [sys.executable, str(ROOT / program), *arguments],
+        [sys.executable, *where, *arguments],
         env=ENVIRONMENT,
-        cwd=ROOT,
+        cwd=cwd,
         capture_output=True,
         text=True,
     )

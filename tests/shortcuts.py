@@ -21,7 +21,7 @@ import tensorflow as tf
 import pretext
 from data import pipeline
 from data.records import Records
-from pretext.momentum import Momentum
+from optimisation.momentum import Momentum
 from pretext.task import PretextTask
 from pretext.trainer import PretextTrainer
 from tests.pretext import tiny

@@ -9,6 +9,11 @@ import pytest
 from studies import plan
 
 ROOT = Path(__file__).parent.parent
+FILES = sorted(
+    file.relative_to(ROOT)
+    for room in ("imagenet", "places205")
+    for file in ROOT.glob(f"configs/{room}/*.cfg")
+)
 
 PARSE = """
 import importlib, sys
@@ -26,8 +31,8 @@ def test_flag_files_parse(program, monkeypatch):
     monkeypatch.chdir(ROOT)
     files = [
         str(file)
-        for file in sorted(ROOT.glob("configs/imagenet/*.cfg"))
-        if f"python {program}.py --flagfile=configs/imagenet/{file.name}" in file.read_text()
+        for file in FILES
+        if f"python {program}.py --flagfile={file}" in (ROOT / file).read_text()
     ]
     files += sorted(
         {
@@ -49,7 +54,7 @@ def test_flag_files_parse(program, monkeypatch):
 
 
 def test_every_flag_file_belongs_to_a_program():
-    for file in ROOT.glob("configs/imagenet/*.cfg"):
-        comment = file.read_text().split("\n--")[0]
+    for file in FILES:
+        comment = (ROOT / file).read_text().split("\n--")[0]
         assert all(line[:1] in ("#", "") for line in comment.splitlines()), file
-        assert f".py --flagfile=configs/imagenet/{file.name}" in comment, file
+        assert f".py --flagfile={file}" in comment, file

@@ -1,14 +1,17 @@
 """The programs from end to end, at a size that takes seconds."""
 
+import csv
 import json
 import pathlib
 import signal
 import time
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import models
 from tests import command_line
 
 TINY = [
@@ -39,7 +42,7 @@ def finished(tmp_path_factory, labelled_folder) -> pathlib.Path:
     """A finished pretraining run of two epochs."""
     run = tmp_path_factory.mktemp("runs") / "undisturbed"
     data = [f"--data_dir={labelled_folder}", f"--workdir={run}", "--epochs=2"]
-    result = command_line.run("train.py", *TINY, *data)
+    result = command_line.run("train.py", *TINY, *data, "--export_keras")
     assert "1 images could not be read: above/broken.jpg" in result.stderr
     return run
 
@@ -53,7 +56,26 @@ def test_what_a_run_leaves(finished):
     assert [float(row.split(",")[1]) for row in held_out] == [1.0, 2.0]
     assert list((finished / "tensorboard").iterdir())
     assert tf.saved_model.contains_saved_model(str(finished / "saved_model"))
-    assert not list(finished.glob("*.incomplete"))
+    assert not list(finished.glob("*incomplete*"))
+
+
+def test_the_export_has_a_card_and_leads_back_to_keras(finished):
+    rows = list(csv.DictReader((finished / "metrics.csv").open()))
+    accuracy = float(rows[-1]["val_accuracy"])
+    card = (finished / "saved_model" / "README.md").read_text()
+    for text in (
+        "# resnet50_v2, rotation on folder",
+        " images of split train; measured on split val",
+        f"accuracy {accuracy:.4g}",
+        "--warmup_epochs=0.0\n",
+    ):
+        assert text in card, text
+    assert str(finished) not in card
+    images = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
+    expected = models.load(str(finished / "saved_model"))(images)
+    outputs = keras.saving.load_model(finished / "backbone.keras")(images)
+    for layer in expected:
+        np.testing.assert_allclose(outputs[layer], expected[layer], rtol=1e-5, atol=1e-6)
 
 
 def test_a_killed_run_ends_with_the_same_bits(finished, labelled_folder, tmp_path):
@@ -121,6 +143,10 @@ def test_probing(finished, labelled_folder, tmp_path):
     by_neighbours = json.loads((tmp_path / "nearest" / "results.json").read_text())
     assert by_neighbours["layers"]["pixels"]["top1"] == 1.0
     assert not (tmp_path / "nearest" / "representations").exists()
+
+    card = (finished / "saved_model" / "README.md").read_text()
+    assert card.count("### lbfgs on folder") == 1
+    assert card.count("### knn on folder") == 1
 
     compared = command_line.run("eval.py", f"--compare={run}", f"--workdir={tmp_path / 'both'}")
     assert "100.0 %" in compared.stdout

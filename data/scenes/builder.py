@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
+from data.offline_info import OfflineInfo
 from data.scenes.scene import CLASSES, SIZE, SPLITS, draw
 
 JPEG_QUALITY = 92
@@ -20,13 +21,6 @@ class ScenesConfig(tfds.core.BuilderConfig):
     seed: int
     train: int
     test: int
-
-
-class _OfflineInfo(tfds.core.DatasetInfo):
-    """Older TFDS releases look for every new data set's statistics on the network; not this one."""
-
-    def initialize_from_bucket(self) -> None:
-        pass
 
 
 class Scenes(tfds.core.GeneratorBasedBuilder):
@@ -46,7 +40,7 @@ class Scenes(tfds.core.GeneratorBasedBuilder):
     )
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return _OfflineInfo(
+        return OfflineInfo(
             builder=self,
             description="Drawn scenes of ten kinds of object with a natural upright.",
             features=tfds.features.FeaturesDict(

@@ -57,6 +57,11 @@ def test_bad_names(tmp_path):
         ValueError, match=r"unknown data set cifar11: use scenes, folder, .*cifar10"
     ):
         data.load("cifar11", "train", str(tmp_path))
+    for name in ("scenes/none", "tiny_digits:7.0.0"):
+        with pytest.raises(ValueError, match="no such configuration or version") as error:
+            data.load(name, "train", str(tmp_path))
+        assert "\n" not in str(error.value)
+    assert data.load("scenes/tiny:1.0.0", "trainval", str(tmp_path)).size == 200
     with pytest.raises(ValueError, match="has no split nonsense: use train, val, trainval, test"):
         data.load("tiny_digits", "nonsense", str(tmp_path))
     with pytest.raises(ValueError, match="is empty"):

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from data.scenes import Scenes
-from data.scenes.contact_sheet import contact_sheet
+from data.scenes.contact_sheet import sheet
 from data.scenes.scene import CLASSES, SIZE, SPLITS, draw
 
 DEMO_SIZE, DEMO_CROP = 64, 56
@@ -140,6 +140,6 @@ def test_default_configuration_is_the_full_data_set(tmp_path):
 
 
 def test_contact_sheet_shows_every_class():
-    sheet = contact_sheet(rows=2)
-    assert sheet.width > len(CLASSES) * SIZE
-    assert sheet.height > 2 * SIZE
+    drawn = sheet(rows=2)
+    assert drawn.width > len(CLASSES) * SIZE
+    assert drawn.height > 2 * SIZE

@@ -101,6 +101,20 @@ def test_a_half_precision_memory_map_is_read_without_a_copy(tmp_path) -> None:
     assert probe.objective == pytest.approx(in_memory.objective, rel=1e-6)
 
 
+def test_the_optimum_on_a_half_precision_memory_map_is_scikit_learns(tmp_path) -> None:
+    features, labels = examples()
+    np.save(tmp_path / "features.npy", features.astype(np.float16))
+    mapped = np.load(tmp_path / "features.npy", mmap_mode="r")
+    probe = fit(mapped, labels, num_classes=5, l2=1e-3, **TIGHT)
+    peer = LogisticRegression(C=1 / (2e-3 * len(labels)), tol=1e-9, max_iter=10000)
+    with threadpool_limits(1):
+        peer.fit(mapped.astype(np.float64), labels)
+    expected = objective(mapped, labels, peer.coef_.T, peer.intercept_, 1e-3)
+    assert probe.objective == pytest.approx(expected, rel=1e-6)
+    right = evaluate(probe, mapped, labels)[0]
+    assert right == pytest.approx(peer.score(mapped.astype(np.float64), labels), abs=0.002)
+
+
 def test_features_with_a_large_offset_converge_as_fast() -> None:
     features, labels = examples()
     probe = fit(features, labels, num_classes=5, l2=1e-2)

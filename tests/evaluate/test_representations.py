@@ -1,4 +1,9 @@
+import dataclasses
 import json
+import resource
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -6,7 +11,8 @@ import tensorflow as tf
 from etils import epath
 
 import data
-from evaluate import representations, saved_models
+from evaluate import representation_files, representations, saved_models
+from tests import command_line
 
 OPTIONS = representations.ExtractOptions(
     layers=("pixels", "mean", "map"), resize_size=36, crop_size=32, batch_size=16
@@ -50,21 +56,21 @@ def test_every_readable_image_has_its_row(model, records, tmp_path):
 
 def test_an_interrupted_extraction_continues(model, records, tmp_path, monkeypatch):
     whole = representations.extract(model, records, OPTIONS, epath.Path(tmp_path / "whole"))
-    monkeypatch.setattr(representations, "SECONDS_BETWEEN_HEADERS", 0.0)
-    append, calls = representations.Files.append, []
+    monkeypatch.setattr(representation_files, "SECONDS_BETWEEN_HEADERS", 0.0)
+    append, calls = representation_files.RepresentationFiles.append, []
 
     def killed(files, batch, done):
         calls.append(done)
         if len(calls) == 4:
             # As a kill leaves it: something written that the header does not count.
-            for file in files.open_files.values():
+            for file in files._open.values():
                 file.write(b"half a row")
                 file.flush()
             raise KeyboardInterrupt
         append(files, batch, done)
 
     directory = epath.Path(tmp_path / "continued")
-    monkeypatch.setattr(representations.Files, "append", killed)
+    monkeypatch.setattr(representation_files.RepresentationFiles, "append", killed)
     with pytest.raises(KeyboardInterrupt):
         representations.extract(model, records, OPTIONS, directory)
     assert json.loads((directory / "header.json").read_text())["records"] == 48
@@ -79,12 +85,146 @@ def test_an_interrupted_extraction_continues(model, records, tmp_path, monkeypat
     assert not calls, "a finished extraction is used again"
 
 
+KILLED = """
+import sys, time
+from programs import quiet
+from etils import epath
+import data
+from evaluate import representation_files, representations, saved_models
+from tests.evaluate.test_representations import OPTIONS
+representation_files.SECONDS_BETWEEN_HEADERS = 0.0
+representation_files.SHARE_OF_HEADERS = 1e9
+append = representation_files.RepresentationFiles.append
+def slow(*arguments):
+    append(*arguments)
+    time.sleep(0.3)
+representation_files.RepresentationFiles.append = slow
+model, folder, directory = sys.argv[1:]
+representations.extract(
+    saved_models.load(model), data.load("folder", "all", folder), OPTIONS, epath.Path(directory)
+)
+"""
+
+
+def test_a_killed_extraction_ends_with_the_same_bits(model, labelled_folder, records, tmp_path):
+    directory = tmp_path / "killed"
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, model.path, labelled_folder, str(directory)],
+        env=command_line.ENVIRONMENT,
+        cwd=command_line.ROOT,
+        stderr=subprocess.DEVNULL,
+    )
+
+    def done() -> int:
+        header = directory / "header.json"
+        return json.loads(header.read_text())["records"] if header.exists() else 0
+
+    while done() < 32 and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert 32 <= done() < records.size
+    continued = representations.extract(model, records, OPTIONS, epath.Path(directory))
+    whole = representations.extract(model, records, OPTIONS, epath.Path(tmp_path / "whole"))
+    for layer in OPTIONS.layers:
+        np.testing.assert_array_equal(continued.layers[layer], whole.layers[layer])
+    np.testing.assert_array_equal(continued.labels, whole.labels)
+    np.testing.assert_array_equal(continued.positions, whole.positions)
+
+
+def test_a_full_disk_keeps_what_was_done(model, records, tmp_path, monkeypatch):
+    monkeypatch.setattr(representation_files, "SECONDS_BETWEEN_HEADERS", 0.0)
+    directory = epath.Path(tmp_path / "full")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Room for 40 of the 120 rows of the largest layer, `map`: two batches of 16 and a half.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40 * 4 * 16 * 16 * 12, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"File too large.*first 32 images is kept") as error:
+            representations.extract(model, records, OPTIONS, directory)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "\n" not in str(error.value)
+    assert json.loads((directory / "header.json").read_text())["records"] == 32
+    appended = []
+    append = representation_files.RepresentationFiles.append
+
+    def counting(files, batch, done):
+        appended.append(done)
+        append(files, batch, done)
+
+    monkeypatch.setattr(representation_files.RepresentationFiles, "append", counting)
+    continued = representations.extract(model, records, OPTIONS, directory)
+    assert appended[0] == 48
+    whole = representations.extract(model, records, OPTIONS, epath.Path(tmp_path / "whole"))
+    for layer in OPTIONS.layers:
+        np.testing.assert_array_equal(continued.layers[layer], whole.layers[layer])
+
+
+def test_a_cut_file_is_not_taken_for_a_whole_one(model, records, tmp_path):
+    directory = epath.Path(tmp_path)
+    made = representations.extract(model, records, OPTIONS, directory)
+    expected = np.array(made.layers["mean"])
+    with open(tmp_path / "mean.float32", "r+b") as file:
+        file.truncate(100)
+    again = representations.extract(model, records, OPTIONS, directory)
+    np.testing.assert_array_equal(again.layers["mean"], expected)
+
+
+def test_fewer_layers_are_read_and_others_come_on_top(model, records, tmp_path, monkeypatch):
+    directory = epath.Path(tmp_path)
+    both = dataclasses.replace(OPTIONS, layers=("pixels", "mean"))
+    representations.extract(model, records, both, directory)
+    with monkeypatch.context() as without_network:
+        without_network.setattr(representations, "_extract", None)
+        one = dataclasses.replace(OPTIONS, layers=("mean",))
+        assert list(representations.extract(model, records, one, directory).layers) == ["mean"]
+    another = dataclasses.replace(OPTIONS, layers=("map",))
+    made = representations.extract(model, records, another, directory)
+    assert list(made.layers) == ["map"]
+    monkeypatch.setattr(representations, "_extract", None)
+    assert len(representations.extract(model, records, OPTIONS, directory).layers) == 3
+
+
+def test_half_precision(model, records, tmp_path):
+    half = dataclasses.replace(OPTIONS, dtype="float16")
+    directory = epath.Path(tmp_path)
+    single = representations.extract(model, records, OPTIONS, directory)
+    expected = np.array(single.layers["map"])
+    made = representations.extract(model, records, half, directory)
+    assert made.layers["map"].dtype == np.float16
+    np.testing.assert_allclose(made.layers["map"], expected, atol=5e-4)
+    # The files of the other type are gone, and a map of them that is still open has its numbers.
+    assert not list(tmp_path.glob("*.float32"))
+    np.testing.assert_array_equal(single.layers["map"], expected)
+
+
+def test_positions_leave_out_the_unreadable(model, records, tmp_path):
+    made = representations.extract(model, records, OPTIONS, epath.Path(tmp_path))
+    identifiers = [entry["id"].numpy() for entry in records.entries()]
+    (broken,) = set(range(121)) - set(made.positions.tolist())
+    assert identifiers[broken] == b"above/broken.jpg"
+
+
+def test_a_remote_directory_is_one_clear_line(model, records):
+    with pytest.raises(ValueError, match="give a --representations_dir on a local disk"):
+        representations.extract(model, records, OPTIONS, epath.Path("gs://bucket/a"))
+
+
 def test_another_description_is_extracted_anew(model, records, labelled_folder, tmp_path):
     directory = epath.Path(tmp_path)
     representations.extract(model, records, OPTIONS, directory)
-    half = data.load("folder", "val", labelled_folder)
-    made = representations.extract(model, half, OPTIONS, directory)
-    assert len(made.labels) + made.unreadable == half.size
+    tenth = data.load("folder", "val", labelled_folder)
+    made = representations.extract(model, tenth, OPTIONS, directory)
+    assert len(made.labels) + made.unreadable == tenth.size
+    other = dataclasses.replace(model, fingerprint="another network's")
+    again = representations.extract(other, tenth, OPTIONS, directory)
+    assert json.loads((directory / "header.json").read_text())["description"] == again.description
+    for changed in ({"pooling": "avg"}, {"crop_size": 30}):
+        options = dataclasses.replace(OPTIONS, **changed)
+        assert not np.array_equal(
+            representations.extract(model, tenth, options, directory).layers["map"],
+            made.layers["map"],
+        )
 
 
 def test_several_replicas_give_the_same(model, records, tmp_path, mirrored):

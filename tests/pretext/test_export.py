@@ -1,5 +1,7 @@
 """The export, used from a process that has TensorFlow and nothing of this project."""
 
+import os
+import pathlib
 import subprocess
 import sys
 
@@ -8,39 +10,25 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from etils import epath
+from PIL import Image
 
 import models
 import pretext
+from data.images import CentralCrop
 from pretext.export import LAYERS, export
+from pretext.model_card import synthetic_images
 from pretext.trainer import PretextTrainer
 
-STRANGER = """
-import sys
-import numpy as np
-import tensorflow as tf
-import tensorflow_hub as hub
-
-path, images, answers = sys.argv[1:]
-images = tf.constant(np.load(images))
-model = hub.load(path)
-layers = model.signatures["representation"](images)
-result = {name: value.numpy() for name, value in layers.items()}
-result["call"] = model(images).numpy()
-result["default"] = model.signatures["serving_default"](images)["pre_logits"].numpy()
-result["logits"] = model.signatures["pretext"](images)["logits"].numpy()
-result["sizes"] = [int(v) for _, v in sorted(model.signatures["input_size"]().items())]
-result["penalty"] = sum(loss() for loss in model.regularization_losses).numpy()
-
-# Fine-tuning: gradients reach every trainable variable, batch statistics update in training mode.
-moving = [v for v in model.variables if v.name.startswith("moving") or "moving" in v.name]
-before = [v.numpy() for v in moving]
-with tf.GradientTape() as tape:
-    loss = tf.reduce_mean(model(images, training=True) ** 2)
-gradients = tape.gradient(loss, list(model.trainable_variables))
-result["gradients"] = [g is not None and bool(tf.reduce_any(g != 0)) for g in gradients]
-result["moved"] = [bool(np.any(v.numpy() != b)) for v, b in zip(moving, before)]
-np.savez(answers, **result)
-"""
+STRANGER = pathlib.Path(__file__).with_name("stranger.py")
+CLIENTS = (
+    "tf.saved_model.load",
+    "function",
+    "hub.load",
+    "TFSMLayer",
+    "TFSMLayer in a model",
+    "saved_model_cli",
+)
+CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 
 
 @pytest.fixture(scope="module")
@@ -52,39 +40,116 @@ def exported(tmp_path_factory):
     backbone = models.build("resnet50_v2", widening_factor=1, units=(1, 1, 1, 1))
     trainer = PretextTrainer(task, backbone)
     # Statistics other than the initial ones, so that leaving them out would show.
-    images = np.random.default_rng(0).random((3, 48, 40, 3), np.float32)
+    images = synthetic_images(3, 48).numpy()[:, :, 4:44]
     backbone(images * 2 - 1, training=True)
     export(task, backbone, trainer.head, epath.Path(folder / "saved_model"))
     np.save(folder / "images.npy", images)
+    (folder / "photos").mkdir()
+    for number, (height, width) in enumerate([(70, 50), (32, 90)]):
+        pixels = synthetic_images(1, 100).numpy()[0, :height, :width] * 255
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / "photos" / f"{number}.jpg")
     (folder / "empty").mkdir()
-    command = [sys.executable, "-c", STRANGER]
-    command += [str(folder / name) for name in ("saved_model", "images.npy", "answers.npz")]
-    done = subprocess.run(command, cwd=folder / "empty", capture_output=True, text=True)
+    environment = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, str(STRANGER), str(folder)],
+        cwd=folder / "empty",
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
-    return trainer, images, np.load(folder / "answers.npz")
+    return trainer, images, np.load(folder / "answers.npz"), folder
 
 
-def test_five_layers_as_in_training_code(exported):
-    trainer, images, answers = exported
+@pytest.mark.parametrize("client", CLIENTS)
+def test_five_layers_as_in_training_code(exported, client):
+    trainer, images, answers, _ = exported
     expected = trainer.backbone(images * 2 - 1, training=False)
     for layer in LAYERS:
-        np.testing.assert_allclose(answers[layer], expected[layer], rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(answers["call"], expected["pre_logits"], rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(answers["default"], expected["pre_logits"], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(answers[f"{client}/{layer}"], expected[layer], **CLOSE)
+
+
+def test_the_other_functions(exported):
+    trainer, images, answers, _ = exported
+    expected = trainer.backbone(images * 2 - 1, training=False)
+    for name in ("call", "hub call", "serving_default", "compiled"):
+        np.testing.assert_allclose(answers[name], expected["pre_logits"], **CLOSE)
     logits = trainer.head({"pre_logits": expected["pre_logits"]})
-    np.testing.assert_allclose(answers["logits"], logits, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(answers["logits"], logits, **CLOSE)
+    smaller = trainer.backbone(images[:1, :44, :36] * 2 - 1, training=False)
+    for layer in LAYERS:
+        np.testing.assert_allclose(
+            answers[f"one image of another size/{layer}"], smaller[layer], **CLOSE
+        )
 
 
 def test_what_the_export_says_of_itself(exported):
-    trainer, _, answers = exported
+    trainer, _, answers, _ = exported
     np.testing.assert_array_equal(answers["sizes"], [32, 40])
     penalty = float(tf.add_n(trainer.backbone.losses))
     assert float(answers["penalty"]) == pytest.approx(penalty, rel=1e-5)
+    shown = str(answers["show"])
+    for text in ("signature_def['representation']", "inputs['image_bytes']", "Function Name: "):
+        assert text in shown
+
+
+def test_a_server_takes_encoded_images(exported):
+    trainer, _, answers, folder = exported
+    files = sorted((folder / "photos").iterdir())
+    pixels = tf.stack([CentralCrop(40, 32)(file.read_bytes(), None) for file in files])
+    expected = trainer.backbone(tf.cast(pixels, tf.float32) / 127.5 - 1, training=False)
+    for layer in LAYERS:
+        for request in ("REST", "gRPC"):
+            np.testing.assert_allclose(answers[f"{request}/{layer}"], expected[layer], **CLOSE)
+    np.testing.assert_allclose(
+        answers["pre_logits_bytes/pre_logits"], expected["pre_logits"][:1], **CLOSE
+    )
+    assert "Unknown image file format" in str(answers["complaint/no image"])
+
+
+def test_other_images_are_refused(exported):
+    _, _, answers, _ = exported
+    for kind in ("complaint", "complaint of the signature"):
+        for values in ("0 to 255", "-1 to 1", "NaN"):
+            assert "images must be RGB, float32 in [0, 1]" in str(answers[f"{kind}/{values}"])
+        for shape in ("no batch", "grey", "RGBA", "channels first"):
+            text = str(answers[f"{kind}/{shape}"])
+            assert "(None, None, None, 3)" in text or "[?,?,?,3]" in text
+        text = str(answers[f"{kind}/uint8 tensor"])
+        assert "dtype=tf.float32" in text or "expected to be a float tensor" in text
 
 
 def test_the_export_can_be_fine_tuned(exported):
-    trainer, _, answers = exported
+    trainer, _, answers, _ = exported
     assert len(answers["gradients"]) == len(trainer.backbone.trainable_variables)
     assert answers["gradients"].all()
     assert len(answers["moved"]) > 10
     assert answers["moved"].all()
+
+
+def test_the_size_is_that_of_the_weights(exported):
+    trainer, _, _, folder = exported
+    saved_model = folder / "saved_model"
+    names = {str(path.relative_to(saved_model)) for path in saved_model.rglob("*")}
+    assert {"README.md", "assets", "variables", "saved_model.pb"} <= names
+    weights = 4 * sum(int(np.prod(v.shape)) for v in trainer.variables)
+    variables = sum(path.stat().st_size for path in (saved_model / "variables").iterdir())
+    assert weights <= variables < weights + 50_000
+    # The graph of this small network, without a copy of its weights (3.6 MB).
+    assert (saved_model / "saved_model.pb").stat().st_size < 1_000_000
+
+
+def test_the_card(exported):
+    trainer, images, answers, folder = exported
+    card = (folder / "saved_model" / "README.md").read_text()
+    for text in ("# resnet50_v2, rotation", "| `block2` | 4 × 4 × 128 | 2,048 |", "32×32"):
+        assert text in card
+    # The lines of use, as they stand.
+    (folder / "photo.jpg").write_bytes((folder / "photos" / "0.jpg").read_bytes())
+    code = card.split("```python\n")[1].split("```")[0]
+    code = code.replace('load(".")', f'load("{folder / "saved_model"}")')
+    names = {"images": images}
+    exec(code.replace('"photo.jpg"', f'"{folder / "photo.jpg"}"'), names)
+    np.testing.assert_allclose(names["pre_logits"], answers["call"], **CLOSE)
+    np.testing.assert_allclose(names["layers"]["block1"], answers["REST/block1"][:1], **CLOSE)
+    assert len(names["weights"]) == len(trainer.backbone.trainable_variables)

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 import models
 import pretext
-from pretext.momentum import Momentum
+from optimisation.momentum import Momentum
 from pretext.trainer import PretextTrainer
 
 SIZE = 32

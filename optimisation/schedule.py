@@ -1,6 +1,54 @@
 """The learning rate by step (PAPER section 3.2's supplement; the released code's boundaries)."""
 
+import math
+from collections.abc import Sequence
+
 import keras
+
+
+def read_epochs(texts: Sequence[str | float]) -> tuple[float, ...]:
+    """The epochs of a list of --decay_epochs.
+
+    Raises:
+        ValueError: they are no ascending numbers of at least 0.
+    """
+    try:
+        epochs = tuple(float(text) for text in texts)
+    except ValueError:
+        epochs = (-1.0,)
+    if not all(0 <= epoch < math.inf for epoch in epochs) or list(epochs) != sorted(epochs):
+        given = ",".join(str(text) for text in texts)
+        raise ValueError(f"--decay_epochs={given}: use ascending numbers of epochs, such as 15,25")
+    return epochs
+
+
+def in_epochs(
+    learning_rate: float,
+    steps_per_epoch: int,
+    *,
+    decay_epochs: Sequence[float] = (),
+    warmup_epochs: float = 0.0,
+) -> "WarmupPiecewise":
+    """The schedule in steps, from one that is given in epochs.
+
+    Args:
+        learning_rate: the rate after the warm-up, at least 0.
+        steps_per_epoch: updates of an epoch.
+        decay_epochs: the epochs after which the rate is divided by ten, ascending.
+        warmup_epochs: the epochs over which the rate rises from zero.
+
+    Raises:
+        ValueError: a rate or a warm-up that is none.
+    """
+    if not 0 <= learning_rate < math.inf:
+        raise ValueError(f"--learning_rate={learning_rate}: use a number of at least 0")
+    if not 0 <= warmup_epochs < math.inf:
+        raise ValueError(f"--warmup_epochs={warmup_epochs}: use a number of at least 0")
+    return WarmupPiecewise(
+        learning_rate,
+        warmup_steps=round(warmup_epochs * steps_per_epoch),
+        boundaries=tuple(round(epoch * steps_per_epoch) for epoch in decay_epochs),
+    )
 
 
 class WarmupPiecewise(keras.optimizers.schedules.LearningRateSchedule):

@@ -1,0 +1,50 @@
+"""Many small pictures on one."""
+
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw, ImageFont
+
+MARGIN = 4
+HEADING, HEADING_FONT = 20, 14
+CAPTION, CAPTION_FONT = 13, 10
+
+
+def contact_sheet(
+    pictures: Sequence[Image.Image],
+    columns: int,
+    headings: Sequence[str] = (),
+    captions: Sequence[str] = (),
+) -> Image.Image:
+    """Puts pictures of one size next to and below each other, row by row.
+
+    Args:
+        pictures: at least one.
+        columns: pictures in a row.
+        headings: what to write above each column; nothing if empty.
+        captions: what to write below each picture; nothing if empty. Cut to the picture's width.
+
+    Returns:
+        RGB.
+    """
+    width, height = pictures[0].size
+    step_x, step_y = width + MARGIN, height + MARGIN + (CAPTION if captions else 0)
+    top = (HEADING if headings else 0) + MARGIN
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    sheet = Image.new("RGB", (columns * step_x + MARGIN, top + rows * step_y), "white")
+    canvas = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=HEADING_FONT)
+    for column, text in enumerate(headings):
+        middle = MARGIN + column * step_x + width // 2
+        canvas.text((middle, HEADING // 2 + 2), text, fill="black", font=font, anchor="mm")
+    font = ImageFont.load_default(size=CAPTION_FONT)
+    for place, picture in enumerate(pictures):
+        x, y = MARGIN + place % columns * step_x, top + place // columns * step_y
+        sheet.paste(picture, (x, y))
+        if captions:
+            text = captions[place]
+            while text and font.getlength(text) > width:
+                text = text[:-1]
+            middle = (x + width // 2, y + height + CAPTION // 2)
+            canvas.text(middle, text, fill="black", font=font, anchor="mm")
+    return sheet

@@ -1,0 +1,153 @@
+"""Prepares a data set, or verifies one that is there.
+
+    python -m data.prepare places205 --data_dir=DIR --manual_dir=ARCHIVES
+
+prints the four splits and their sizes, decodes some images of each (all, with --verify_all) and
+draws a contact sheet. A data set that is prepared already, TFRecords and folders are only verified.
+"""
+
+from programs import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
+
+import dataclasses
+import io
+import os
+
+from absl import flags
+from etils import epath
+
+import data
+from data import builders, imagenet, inspection, splits
+from data.contact_sheet import contact_sheet
+from data.records import Records
+from programs import command_line
+
+COLUMNS = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """The flags; see their help."""
+
+    data_dir: str
+    manual_dir: str
+    sample: int
+    verify_all: bool
+    contact_sheet: str
+
+
+flags.DEFINE_string("data_dir", None, "The folder, ImageNet's directory, or TFDS' data directory.")
+flags.DEFINE_string(
+    "manual_dir",
+    None,
+    "Where the archives are that cannot be downloaded; downloads/manual in --data_dir by default.",
+)
+flags.DEFINE_integer("sample", 32, "How many images of train, val and test are decoded and shown.")
+flags.DEFINE_bool("verify_all", False, "Whether all images are decoded.")
+flags.DEFINE_string("contact_sheet", None, "The PNG to write; NAME_contact_sheet.png by default.")
+
+
+def main(argv: list[str]) -> None:
+    # ---------------------------------------------------------------- flags
+    if len(argv) != 2:
+        raise ValueError(
+            "name one data set: python -m data.prepare NAME --data_dir=DIR, with folder, scenes, "
+            "imagenet2012, places205 or a TFDS name"
+        )
+    name = argv[1]
+    names = [field.name for field in dataclasses.fields(Config)]
+    config = Config(**{flag: flags.FLAGS[flag].value for flag in names})
+    if config.sample < 1:
+        raise ValueError(f"--sample={config.sample}: use at least 1")
+    sheet = epath.Path(
+        config.contact_sheet or f"{name.replace('/', '_').replace(':', '_')}_contact_sheet.png"
+    )
+    if name == "folder" and config.data_dir and is_below(sheet, config.data_dir):
+        raise ValueError(
+            f"{sheet} would become an image of the data set: name another place, --contact_sheet=…"
+        )
+
+    # ---------------------------------------------------------------- preparation
+    layout = layout_of(name, config.data_dir)
+    if layout == "TFDS":
+        builders.prepared(name, config.data_dir, config.manual_dir)
+    elif config.manual_dir:
+        raise ValueError(f"--manual_dir: {name} in {config.data_dir} is a {layout} already")
+    print(f"{name} ({layout}) in {config.data_dir or 'the default directory of TFDS'}")
+
+    # ---------------------------------------------------------------- verification
+    opened, problems = open_splits(name, config.data_dir)
+    found = {}
+    for split, records in opened.items():
+        line = f"{split:8} {records.size:>9} images, {records.num_classes or 'no'} classes"
+        if split == "trainval":
+            print(line)  # Its images are those of train and val.
+            continue
+        at_most = None if config.verify_all else config.sample
+        found[split] = inspection.inspect(records, at_most, config.sample)
+        print(f"{line}; {summary(found[split], records)}")
+
+    # ---------------------------------------------------------------- contact sheet
+    write_contact_sheet(sheet, opened, found)
+    print(f"{sheet}")
+    if problems:
+        raise ValueError("; ".join(problems))
+
+
+def layout_of(name: str, data_dir: str | None) -> str:
+    """How a data set lies in its directory: `folder`, or as `data.imagenet.find_layout` says."""
+    if name == "folder":
+        return "folder"
+    return imagenet.find_layout(data_dir) if name.split(":")[0] == imagenet.NAME else "TFDS"
+
+
+def open_splits(name: str, data_dir: str | None) -> tuple[dict[str, Records], list[str]]:
+    """The splits by name, and what is wrong with those that cannot be opened."""
+    opened, problems = {}, []
+    for split in splits.NAMES:
+        try:
+            opened[split] = data.load(name, split, data_dir)
+        except ValueError as error:
+            problems.append(str(error))
+    if not opened:
+        raise ValueError(problems[0])
+    return opened, problems
+
+
+def summary(found: inspection.Inspection, records: Records) -> str:
+    """What was found in a split, in one line."""
+    bad = len(found.unreadable.reasons)
+    if not bad:
+        text = f"{found.looked_at} decoded"
+    else:
+        text = f"{found.looked_at - bad} of {found.looked_at} decoded; {found.unreadable.summary()}"
+    if records.num_classes and found.looked_at == records.size:
+        text += f"; {found.of_class.min()} to {found.of_class.max()} per class"
+    return text
+
+
+def write_contact_sheet(
+    path: epath.Path, opened: dict[str, Records], found: dict[str, inspection.Inspection]
+) -> None:
+    """Draws the sample of each split, below each picture its split and class."""
+    pictures, captions = [], []
+    for split, inspected in found.items():
+        names = opened[split].class_names
+        for picture, label in zip(inspected.thumbnails, inspected.labels, strict=True):
+            pictures.append(picture)
+            captions.append(f"{split} {names[label]}" if names else split)
+    if not pictures:
+        raise ValueError(f"no image can be decoded; {found['train'].unreadable.summary()}")
+    encoded = io.BytesIO()
+    contact_sheet(pictures, COLUMNS, captions=captions).save(encoded, format="PNG")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encoded.getvalue())
+
+
+def is_below(path: epath.Path, directory: str) -> bool:
+    """Whether a path lies in a directory or in a folder of it."""
+    root = os.fspath(epath.Path(directory).resolve()).rstrip("/") + "/"
+    return os.fspath(path.resolve()).startswith(root)
+
+
+if __name__ == "__main__":
+    command_line.run("data.prepare", main)

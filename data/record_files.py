@@ -1,0 +1,136 @@
+"""TFRecord files of `tf.Example`s as records: a whole set of shards, read in order or in places."""
+
+import dataclasses
+import re
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from data import splits
+from data.records import Record
+
+SHARD = re.compile(r"^(?P<split>[\w.-]+)-(?P<number>\d{5})-of-(?P<count>\d{5})$")
+READ_AT_ONCE = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Keys:
+    """Under which keys an example keeps what is needed.
+
+    Attributes:
+        image: the encoded image.
+        label: an integer.
+        name: the image's file name. An example without one is named by a hash of its image.
+        first_label: the label of the first class.
+    """
+
+    image: str
+    label: str
+    name: str
+    first_label: int
+
+    def parse(self, example: tf.Tensor) -> Record:
+        """A serialised example as a record: `image`, `label` (int64, from 0) and `id`."""
+        parsed = tf.io.parse_single_example(
+            example,
+            {
+                self.image: tf.io.FixedLenFeature([], tf.string),
+                self.label: tf.io.FixedLenFeature([], tf.int64),
+                self.name: tf.io.FixedLenFeature([], tf.string, default_value=""),
+            },
+        )
+        image, name = parsed[self.image], parsed[self.name]
+        name = tf.cond(
+            tf.equal(name, ""),
+            lambda: tf.strings.join(["image-", tf.strings.as_string(splits.lots(image))]),
+            lambda: tf.strings.regex_replace(name, r"^.*[/\\]", ""),
+        )
+        return {"image": image, "label": parsed[self.label] - self.first_label, "id": name}
+
+
+class HeldOut(NamedTuple):
+    """A held-out image: the number of its shard, where its example is in it, and what it is.
+
+    Attributes:
+        shard: the shard's number.
+        before, length, behind: bytes of the shard before, in and behind the serialised example.
+        label: from 0.
+        name: the record's id.
+    """
+
+    shard: int
+    before: int
+    length: int
+    behind: int
+    label: int
+    name: str
+
+
+def complete(directory: str, split: str) -> list[str]:
+    """The paths of all shards of `directory/split-?????-of-?????` in order; none if none is there.
+
+    Raises:
+        ValueError: one is missing, or shards of two different sets are there.
+    """
+    if not tf.io.gfile.isdir(directory):
+        return []
+    found = [SHARD.match(name.rstrip("/")) for name in tf.io.gfile.listdir(directory)]
+    matches = [match for match in found if match and match["split"] == split]
+    counts = sorted({int(match["count"]) for match in matches})
+    if len(counts) > 1:
+        raise ValueError(
+            f"{directory} holds shards of two sets, {split}-?????-of-{counts[0]:05} and "
+            f"-of-{counts[1]:05}: keep one of them"
+        )
+    numbers = {int(match["number"]) for match in matches}
+    names = [f"{split}-{n:05}-of-{count:05}" for count in counts for n in range(count)]
+    missing = [name for number, name in enumerate(names) if number not in numbers]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise ValueError(f"{missing[0]}{more} of {len(names)} shards missing in {directory}")
+    return [f"{directory.rstrip('/')}/{name}" for name in names]
+
+
+def stream(paths: list[str], keys: Keys) -> tf.data.Dataset:
+    """All records of the shards, always in the same order; several files are read at once."""
+    return (
+        tf.data.Dataset.from_tensor_slices(paths)
+        .interleave(
+            tf.data.TFRecordDataset,
+            cycle_length=READ_AT_ONCE,
+            block_length=READ_AT_ONCE,
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        .map(keys.parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    )
+
+
+def stream_without_held_out(paths: list[str], keys: Keys, limit: int) -> tf.data.Dataset:
+    """The records of `stream` whose lots are above the limit."""
+    return stream(paths, keys).filter(lambda record: splits.lots(record["id"]) > limit)
+
+
+def held_out(paths: list[str], images: list[HeldOut]) -> tf.data.Dataset:
+    """Records of held-out images; their `image` says where it is, for `read_at`."""
+    return tf.data.Dataset.from_tensor_slices(
+        {
+            "image": [
+                f"{paths[image.shard]}\n{image.before}\n{image.length}\n{image.behind}"
+                for image in images
+            ],
+            "label": tf.constant([image.label for image in images], tf.int64),
+            "id": [image.name for image in images],
+        }
+    )
+
+
+def read_at(keys: Keys, place: tf.Tensor) -> tf.Tensor:
+    """The encoded image of one of `held_out`'s records."""
+    parts = tf.strings.split(place, "\n")
+    before, length, behind = tf.unstack(tf.strings.to_number(parts[1:4], tf.int64), num=3)
+    # The one op that reads a part of a file, on whatever kind of storage it is.
+    example = tf.data.FixedLengthRecordDataset(
+        parts[0], record_bytes=length, header_bytes=before, footer_bytes=behind
+    )
+    return keys.parse(example.get_single_element())["image"]

@@ -1,0 +1,183 @@
+"""What one pass over a set of TFRecord files finds out, without decoding an image.
+
+How many images there are, and which of them are held out (`data/splits.py`) and where those lie,
+so that `val` is read without reading all training images. It is kept beside the files, or in the
+user's cache directory where those cannot be written to.
+"""
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+from etils import epath
+from tqdm import tqdm
+
+from data import splits
+from data.record_files import READ_AT_ONCE, HeldOut, Keys
+from data.records import Record
+
+FACTS_AT_ONCE = 256
+# A TFRecord: 8 bytes of length, 4 of its checksum, the data, 4 of the data's checksum.
+BEFORE, AFTER = 12, 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Index:
+    """What one pass over a set of shards finds out.
+
+    Attributes:
+        shards: tells this set of files from others.
+        images: how many.
+        named: whether the examples carry file names.
+        labels: the smallest and the largest.
+        fingerprint: of all names and labels in their order.
+        limit: the largest lot that is held out.
+        held_out: the held-out images.
+    """
+
+    shards: str
+    images: int
+    named: bool
+    labels: tuple[int, int]
+    fingerprint: str
+    limit: int
+    held_out: list[HeldOut]
+
+
+def load(paths: list[str], keys: Keys, directory: str, description: str) -> Index:
+    """Reads the index of a set of shards, or makes it in one pass over them.
+
+    Args:
+        paths: the shards.
+        keys: of their examples.
+        directory: where the index is kept.
+        description: what the set is, in the index's file name and in the progress bar.
+
+    Raises:
+        ValueError: a shard is damaged, or its examples lack a key; names the shard.
+    """
+    with concurrent.futures.ThreadPoolExecutor(READ_AT_ONCE) as pool:
+        stats = list(pool.map(tf.io.gfile.stat, paths))
+    listing = [
+        f"{os.path.basename(path)} {stat.length} {stat.mtime_nsec}"
+        for path, stat in zip(paths, stats, strict=True)
+    ]
+    shards = hashlib.sha256("\n".join([*listing, repr(keys)]).encode()).hexdigest()
+    cache = epath.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+    places = [
+        epath.Path(directory) / f"index-{description}.json",
+        cache / "revisiting-self-supervised" / f"index-{shards}.json",
+    ]
+    for place in places:
+        kept = _read(place)
+        if kept and kept.shards == shards:
+            return kept
+    made = _make(paths, keys, shards, description, [stat.length for stat in stats])
+    for place in places:
+        if _write(made, place):
+            break
+    return made
+
+
+def _read(place: epath.Path) -> Index | None:
+    try:
+        fields = json.loads(place.read_text())
+        return Index(
+            **fields
+            | {
+                "labels": tuple(fields["labels"]),
+                "held_out": [HeldOut(*row) for row in fields["held_out"]],
+            }
+        )
+    except (OSError, ValueError, KeyError, TypeError, tf.errors.OpError):
+        return None  # There is none yet, or one of another version: it is made.
+
+
+def _write(made: Index, place: epath.Path) -> bool:
+    beside = place.with_name(f"{place.name}.incomplete.{os.getpid()}")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(json.dumps(dataclasses.asdict(made)))
+        beside.replace(place)
+    except (OSError, tf.errors.OpError):
+        return False
+    return True
+
+
+def _make(paths: list[str], keys: Keys, shards: str, description: str, sizes: list[int]) -> Index:
+    def facts(example: tf.Tensor) -> Record:
+        record = keys.parse(example)
+        named = tf.logical_not(tf.strings.regex_full_match(record["id"], r"image-\d+"))
+        length = tf.strings.length(example)
+        return {"label": record["label"], "id": record["id"], "length": length, "named": named}
+
+    def shard(number: tf.Tensor) -> tf.data.Dataset:
+        batches = tf.data.TFRecordDataset(tf.gather(paths, number)).map(facts).batch(FACTS_AT_ONCE)
+        return batches.map(lambda batch: {**batch, "number": number})
+
+    stream = tf.data.Dataset.range(len(paths)).interleave(
+        shard, cycle_length=READ_AT_ONCE, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+    found: dict[int, list[Record]] = {}
+    try:
+        with tqdm(desc=f"counting {description}", unit=" images", delay=2) as bar:
+            for batch in stream.as_numpy_iterator():
+                found.setdefault(int(batch["number"]), []).append(batch)
+                bar.update(len(batch["id"]))
+    except tf.errors.OpError as error:
+        raise ValueError(_damage(paths, facts) or error.message.split("\n")[0]) from error
+    if not found:
+        raise ValueError(f"the shards hold no image: {paths[0]}, …")
+
+    numbers, starts = [], []
+    for number in sorted(found):
+        lengths = np.concatenate([batch["length"] for batch in found[number]]).astype(np.int64)
+        starts.append(np.cumsum(lengths + BEFORE + AFTER) - lengths - AFTER)
+        numbers.append(np.full(len(lengths), number))
+    batches = [batch for number in sorted(found) for batch in found[number]]
+    names, labels, lengths, named = (
+        np.concatenate([batch[key] for batch in batches])
+        for key in ("id", "label", "length", "named")
+    )
+    numbers, starts = np.concatenate(numbers), np.concatenate(starts)
+    lots = splits.lots(names).numpy()
+    limit = splits.largest_held_out(lots)
+    content = hashlib.sha256(b"\n".join(names.tolist()))
+    content.update(labels.astype("<i8").tobytes())
+    return Index(
+        shards=shards,
+        images=len(names),
+        named=bool(named.all()),
+        labels=(int(labels.min()), int(labels.max())),
+        fingerprint=content.hexdigest(),
+        limit=limit,
+        held_out=[
+            HeldOut(
+                shard=int(numbers[i]),
+                before=int(starts[i]),
+                length=int(lengths[i]),
+                behind=int(sizes[numbers[i]] - starts[i] - lengths[i]),
+                label=int(labels[i]),
+                name=names[i].decode(),
+            )
+            for i in np.flatnonzero(lots <= limit)
+        ],
+    )
+
+
+def _damage(paths: list[str], facts: Callable[[tf.Tensor], Record]) -> str:
+    """The first shard that cannot be read to its end, and why."""
+    for path in paths:
+        try:
+            for _ in tf.data.TFRecordDataset(path).map(facts):
+                pass
+        except tf.errors.OpError as error:
+            reason = re.sub(r"^\{\{.*?\}\} ", "", error.message.split("\n")[0])
+            return f"{path} is damaged or lacks a key: {reason}"
+    return ""

@@ -1,0 +1,151 @@
+"""Few labels: a part of the training split that is the same for every layer and every model.
+
+The paper probes with 10 % and 5 % of the labels (section 4.6). A part here is balanced: as many
+images of every class, as far as the classes have so many. It depends on the labels, the seed and
+the images' positions in the split, not on a model or a probe, and a smaller part lies within
+every larger one of the same seed. The fifth on which a penalty is chosen is drawn here too.
+"""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from data.records import Records
+
+
+def subset(
+    labels: np.ndarray, fraction: float, seed: int, positions: np.ndarray | None = None
+) -> np.ndarray:
+    """The rows of a balanced, seeded part of a split.
+
+    A random number for every position in the split orders the images of a class. The first
+    image of every class comes first, then all the second ones, and so on; equal ones by their
+    random number. Of this order the part is the beginning: so numbers per class differ by at
+    most one, except for classes with too few images, which give all they have.
+
+    Args:
+        labels: (N,), integers.
+        fraction: of the N examples, above 0 and at most 1; rounded, but at least one of every
+            class that there is.
+        seed: of the random numbers.
+        positions: (N,), the examples' positions in the split, for splits of which not every
+            record has a row: an image that cannot be read then changes the part by one or two
+            images, not altogether. By default 0 … N - 1.
+
+    Returns:
+        Rows, sorted, int64.
+
+    Raises:
+        ValueError: the fraction is not in (0, 1].
+    """
+    check_fraction(fraction)
+    labels = np.asarray(labels)
+    if positions is None:
+        positions = np.arange(len(labels))
+    draws = np.random.default_rng(seed).random(int(positions.max()) + 1)[positions]
+    by_class = np.lexsort((draws, labels))
+    classes, starts, counts = np.unique(labels[by_class], return_index=True, return_counts=True)
+    places = np.empty(len(labels), np.int64)
+    places[by_class] = np.arange(len(labels)) - np.repeat(starts, counts)
+    count = max(round(fraction * len(labels)), len(classes))
+    return np.sort(np.lexsort((draws, places))[:count])
+
+
+def records_part(records: Records, fraction: float, seed: int) -> Records:
+    """The same part of a split whose images have not been read, as `subset` draws it of rows.
+
+    Takes a pass over the split's records for their labels, without decoding them, unless the
+    fraction is 1. Images that turn out to be unreadable are drawn like others.
+
+    Raises:
+        ValueError: the fraction is not in (0, 1].
+    """
+    check_fraction(fraction)
+    if fraction == 1:
+        return records
+    labels = np.array([int(entry["label"]) for entry in records.entries().as_numpy_iterator()])
+    positions = subset(labels, fraction, seed)
+    chosen = np.zeros(len(labels), bool)
+    chosen[positions] = True
+
+    def entries() -> tf.data.Dataset:
+        numbered = records.entries().enumerate()
+        return numbered.filter(lambda number, _: tf.gather(chosen, number)).map(
+            lambda _, entry: entry
+        )
+
+    return dataclasses.replace(
+        records,
+        size=len(positions),
+        fingerprint=f"{records.fingerprint}/{fraction:g} of seed {seed}",
+        entries=entries,
+    )
+
+
+def held_out_fifth(labels: np.ndarray, seed: int) -> np.ndarray:
+    """1 for a fifth of the examples of every class and 0 for the others: (N,), float32.
+
+    Raises:
+        ValueError: there are fewer than 5 examples.
+    """
+    if len(labels) < 5:
+        raise ValueError(
+            f"Choosing the penalty on a held-out fifth takes 5 examples, there are {len(labels)}: "
+            "give a number instead, such as --l2=1e-3."
+        )
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    held_out = np.zeros(len(labels), np.float32)
+    held_out[by_class[2::5]] = 1
+    return held_out
+
+
+def check_fraction(fraction: float) -> None:
+    """Raises a ValueError for what is no part of a training split."""
+    if not 0 < fraction <= 1:
+        raise ValueError(f"--train_fraction={fraction:g}: use a number above 0 and at most 1")
+
+
+def choose(features: np.ndarray, rows: np.ndarray) -> "np.ndarray | ChosenRows":
+    """Some rows of (N, D) features, sorted; the features themselves where these are all."""
+    return features if len(rows) == len(features) else ChosenRows(features, rows)
+
+
+@dataclasses.dataclass(frozen=True)
+class ChosenRows:
+    """Some rows of (N, D) features, read when they are asked for and never copied as a whole.
+
+    A block of rows is gathered each time that it is read. At ImageNet's size this costs less than
+    the block's products, and a tenth of the features as float16 would be 2 GB.
+
+    Attributes:
+        features: an array or a memory map, (N, D).
+        rows: which rows, (M,).
+    """
+
+    features: np.ndarray
+    rows: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.rows), self.features.shape[1]
+
+    @property
+    def ndim(self) -> int:
+        return 2
+
+    @property
+    def size(self) -> int:
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.features.dtype
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, which: slice | np.ndarray) -> np.ndarray:
+        """A copy of some of the rows, by a slice or by indices: (R, D)."""
+        return self.features[self.rows[which]]

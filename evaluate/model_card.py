@@ -1,0 +1,80 @@
+"""`eval.py`'s results, appended to the model card that lies in an export's directory."""
+
+import hashlib
+import json
+
+import tensorflow as tf
+from absl import logging
+from etils import epath
+
+from evaluate import report
+from programs.run_directory import write_whole
+
+HEADING = "## Evaluation"
+# Of the results, what is not a setting: it says which weights, or what came out.
+MEASURED = ("saved_model", "fingerprint", "unreadable")
+
+
+def append(results: report.Results) -> None:
+    """Appends a table of results to the card of the model they are of.
+
+    Results of the same settings replace those that are there, so that the card holds a section for
+    every way in which the model was evaluated. A model without a card, or with one that cannot be
+    written, gets a warning.
+
+    Args:
+        results: as `eval.py` writes them to results.json.
+    """
+    card = epath.Path(results["saved_model"]) / "README.md"
+    try:
+        if not card.exists():
+            logging.warning("%s is not there: the results are not added to a model card", card)
+            return
+        before = card.read_text()
+        after = with_results(before, results)
+        if after != before:
+            write_whole(card, after)
+    except (OSError, UnicodeDecodeError, tf.errors.OpError) as error:
+        reason = " ".join(str(error).split())[:200]
+        logging.warning("the results are not added to the model card: %s", reason)
+
+
+def with_results(card: str, results: report.Results) -> str:
+    """The card's text with a section for the results, in the place of one of the same settings."""
+    settings = {
+        name: value
+        for name, value in results.items()
+        if name not in MEASURED and "seconds" not in name
+    }
+    settings["layers"] = list(results["layers"])
+    key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+    begin, end = f"<!-- eval.py {key} -->\n", f"<!-- end {key} -->\n"
+    section = f"{begin}\n{_section(results)}\n{end}"
+    head, found, rest = card.partition(begin)
+    if found:
+        _, found, tail = rest.partition(end)
+        if found:
+            return head + section + tail
+    if not card.endswith("\n"):
+        card += "\n"
+    if HEADING not in card.splitlines():
+        card += f"\n{HEADING}\n"
+    return f"{card}\n{section}"
+
+
+def _section(results: report.Results) -> str:
+    said = ("dataset", "train_split", "val_split", "probe", "train_examples", "val_examples")
+    others = {
+        name: value
+        for name, value in results.items()
+        if isinstance(value, str | int | float)
+        and name not in (*said, *MEASURED)
+        and "seconds" not in name
+    }
+    settings = ", ".join(f"{name} {value}" for name, value in others.items())
+    return (
+        f"### {results['probe']} on {results['dataset']}\n\n"
+        f"Fitted to {results['train_examples']:,} images of split {results['train_split']}, "
+        f"measured on {results['val_examples']:,} of split {results['val_split']}; {settings}.\n\n"
+        f"```\n{report.table(results)}\n```\n"
+    )

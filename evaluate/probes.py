@@ -1,0 +1,162 @@
+"""One layer measured: features and labels of two splits in, the layer's row of results out."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from evaluate import logistic_regression, neighbours
+from evaluate.label_free import label_free_scores
+from evaluate.low_data import ChosenRows, choose
+from evaluate.progress import FitProgress
+
+NAMES = ("lbfgs", "knn")
+
+
+@dataclasses.dataclass(frozen=True)
+class ProbeOptions:
+    """How a layer is probed.
+
+    Attributes:
+        probe: one of `NAMES`.
+        l2: of `lbfgs`: the penalty λ, or `paper` (`logistic_regression.paper_l2`), or `auto`
+            (`logistic_regression.choose_l2`).
+        max_updates: of `lbfgs`: the limit of updates, at least 1.
+        neighbours: of `knn`: how many nearest examples vote, at least 1.
+        seed: of the examples that `auto` holds out and of those that label-free scores draw.
+    """
+
+    probe: str = "lbfgs"
+    l2: float | str = "auto"
+    max_updates: int = logistic_regression.MAX_UPDATES
+    neighbours: int = neighbours.NEIGHBOURS
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_updates < 1:
+            raise ValueError(f"--max_updates={self.max_updates}: use at least 1")
+        if self.neighbours < 1:
+            raise ValueError(f"--neighbours={self.neighbours}: use at least 1")
+
+
+class Examples(NamedTuple):
+    """Features (N, D), float16 or float32, and labels (N,), integers in [0, classes)."""
+
+    features: np.ndarray | ChosenRows
+    labels: np.ndarray
+
+
+def read_l2(text: str) -> float | str:
+    """A penalty, or the name of a way to find it.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if text in ("auto", "paper"):
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"--l2={text}: use auto, paper or a number of at least 0")
+    return value
+
+
+def measure(
+    layer: str,
+    train: Examples,
+    val: Examples,
+    labelled: np.ndarray,
+    *,
+    num_classes: int,
+    options: ProbeOptions,
+    strategy: tf.distribute.Strategy | None = None,
+) -> dict[str, Any]:
+    """Fits the probe and measures it, and scores the layer without labels.
+
+    Args:
+        layer: the layer's name, for the progress bar and for errors.
+        train: the training split.
+        val: what the probe is measured on.
+        labelled: the rows of `train` that the probe is fitted to, sorted; the label-free scores
+            are those of all rows.
+        num_classes: number of classes, at least 2.
+        options: see `ProbeOptions`.
+        strategy: shares the fit among its replicas.
+
+    Returns:
+        The layer's row of `results.json`; `docs/evaluation.md` explains its keys.
+
+    Raises:
+        ValueError: features that are not finite, or too few examples; names the layer.
+    """
+    fit_to = Examples(choose(train.features, labelled), train.labels[labelled])
+    fit_and_score = nearest_neighbours if options.probe == "knn" else linear
+    try:
+        with FitProgress(layer) as progress:
+            scores = fit_and_score(
+                fit_to,
+                val,
+                num_classes=num_classes,
+                options=options,
+                strategy=strategy,
+                progress=progress,
+            )
+            seconds = progress.seconds()
+        label_free = label_free_scores(train.features, options.seed)
+    except ValueError as error:
+        raise ValueError(f"layer {layer}: {error}") from error
+    return {
+        "features": train.features.shape[1],
+        **scores,
+        **dataclasses.asdict(label_free),
+        "seconds": seconds,
+    }
+
+
+def nearest_neighbours(
+    train: Examples, val: Examples, *, num_classes: int, options: ProbeOptions, **_: Any
+) -> dict[str, Any]:
+    """Accuracies of the k-nearest-neighbours probe."""
+    top1, top5 = neighbours.evaluate(*train, *val, num_classes=num_classes, k=options.neighbours)
+    return {"top1": top1, "top5": top5}
+
+
+def linear(
+    train: Examples,
+    val: Examples,
+    *,
+    num_classes: int,
+    options: ProbeOptions,
+    strategy: tf.distribute.Strategy | None,
+    progress: FitProgress,
+) -> dict[str, Any]:
+    """Accuracies of logistic regression by L-BFGS, and how the fit went."""
+    common = {
+        "num_classes": num_classes,
+        "max_updates": options.max_updates,
+        "strategy": strategy,
+        "progress": progress,
+    }
+    candidates = {}
+    if options.l2 == "auto":
+        choice = logistic_regression.choose_l2(*train, seed=options.seed, **common)
+        probe, candidates = choice.probe, choice.accuracies
+    else:
+        l2 = options.l2
+        if l2 == "paper":
+            l2 = logistic_regression.paper_l2(train.features.shape[1], num_classes)
+        probe = logistic_regression.fit(*train, l2=l2, **common)
+    top1, top5, loss = logistic_regression.evaluate(probe, *val)
+    return {
+        "top1": top1,
+        "top5": top5,
+        "loss": loss,
+        "l2": probe.l2,
+        "held_out_top1_by_l2": {f"{l2:g}": accuracy for l2, accuracy in candidates.items()},
+        "train_loss": probe.loss,
+        "updates": probe.updates,
+        "converged": probe.converged,
+    }

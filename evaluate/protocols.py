@@ -1,0 +1,131 @@
+"""The paper's ways of training a probe by gradient descent (section 3.3, its supplement, 4.3, 4.7).
+
+PAPER.md's supplement names no penalty for the linear probe by SGD, so it has none here; batches of
+1024 for the patch tasks are for the caller to choose.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from optimisation.schedule import read_epochs
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """How a probe is trained.
+
+    Attributes:
+        hidden: units of the hidden layer; 0 for a linear probe.
+        dropout: of the hidden units.
+        augmentation: `crop` (random crops, the network runs at every step) or `none`
+            (representations that are computed once).
+        train_batch_size: examples per update, over all replicas.
+        learning_rate: before its first decay.
+        epochs: passes over the training examples.
+        decay_epochs: the epochs after which the rate is divided by ten, ascending.
+        l2: the factor λ of the penalty λ‖W‖², or `paper` for 100 / (features · classes).
+        momentum: μ of the velocity.
+    """
+
+    hidden: int
+    dropout: float
+    augmentation: str
+    train_batch_size: int
+    learning_rate: float
+    epochs: int
+    decay_epochs: tuple[float, ...]
+    l2: float | str
+    momentum: float = 0.9
+
+
+PAPER = {
+    "sgd": Protocol(
+        hidden=0,
+        dropout=0.0,
+        augmentation="crop",
+        train_batch_size=2048,
+        learning_rate=0.1,
+        epochs=520,
+        decay_epochs=(480, 500),
+        l2=0.0,
+    ),
+    "mlp": Protocol(
+        hidden=1000,
+        dropout=0.5,
+        augmentation="none",
+        train_batch_size=512,
+        learning_rate=0.01,
+        epochs=180,
+        decay_epochs=(60, 120),
+        l2="paper",
+    ),
+}
+
+
+def build(
+    probe: str,
+    *,
+    augmentation: str = "auto",
+    train_batch_size: int = 0,
+    epochs: int = 0,
+    learning_rate: float = 0.0,
+    lr_scale_batch_size: int = 0,
+    decay_epochs: Sequence[str] = ("auto",),
+    l2: float | str = "auto",
+) -> Protocol:
+    """The paper's protocol for a probe, but for what is given.
+
+    Args:
+        probe: `sgd` or `mlp`.
+        augmentation: `crop`, `none` or `auto`.
+        train_batch_size, epochs, learning_rate: 0 for the paper's.
+        lr_scale_batch_size: the rate is learning_rate · train_batch_size / this; 0 leaves it.
+        decay_epochs: numbers; `auto` alone for the paper's, moved in proportion if there are more
+            or fewer epochs than in the paper.
+        l2: a number of at least 0, `paper` or `auto`.
+
+    Raises:
+        ValueError: a number that makes no sense; names the flag.
+    """
+    paper = PAPER[probe]
+    counts = {
+        "train_batch_size": train_batch_size,
+        "epochs": epochs,
+        "lr_scale_batch_size": lr_scale_batch_size,
+    }
+    for name, value in counts.items():
+        if value < 0:
+            raise ValueError(f"--{name}={value}: use a number of at least 0")
+    batch_size = train_batch_size or paper.train_batch_size
+    rate = learning_rate or paper.learning_rate
+    if not 0 < rate < math.inf:
+        raise ValueError(f"--learning_rate={rate}: use a number above 0, or 0 for the paper's")
+    if lr_scale_batch_size:
+        rate *= batch_size / lr_scale_batch_size
+    epochs = epochs or paper.epochs
+    if list(decay_epochs) == ["auto"]:
+        decay_epochs = [epoch * epochs / paper.epochs for epoch in paper.decay_epochs]
+    return dataclasses.replace(
+        paper,
+        augmentation=paper.augmentation if augmentation == "auto" else augmentation,
+        train_batch_size=batch_size,
+        learning_rate=rate,
+        epochs=epochs,
+        decay_epochs=read_epochs(decay_epochs),
+        l2=paper.l2 if l2 == "auto" else l2,
+    )
+
+
+def steps_per_epoch(protocol: Protocol, examples: int) -> int:
+    """Whole batches among so many examples.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if examples < protocol.train_batch_size:
+        raise ValueError(
+            f"there are {examples} training examples, fewer than one batch of "
+            f"{protocol.train_batch_size}: use a smaller --train_batch_size"
+        )
+    return examples // protocol.train_batch_size

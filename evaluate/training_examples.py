@@ -1,0 +1,211 @@
+"""What the SGD and MLP probes are trained on: batches of representations, by layer.
+
+Either of two sources: representations that were computed once, without augmentation, or images
+that are cropped anew in every epoch and go through the frozen network at every step. Both shuffle
+anew in every epoch, drop the last, incomplete batch, and make a batch a function of
+(seed, epoch, step), so that a run can go on at any step.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from data import pipeline
+from data.images import RandomCrop
+from data.records import Records
+from evaluate.objective import check_labels, feature_means
+from evaluate.representations import ExtractOptions, Representations, represent
+from evaluate.saved_models import SavedModel
+
+# Each holds a batch: of the paper's 2048 examples, five layers of 9000 values take 370 MB.
+READERS = 4
+
+Batch = dict[str, tf.Tensor]
+
+
+class CachedExamples:
+    """The rows of representations on disk or in memory, as `representations.extract` gives them.
+
+    Args:
+        representations: of one split, of all layers that are probed.
+        num_classes: number of classes.
+        rows: which rows are examples; by default all.
+
+    Raises:
+        ValueError: features that are not finite, which names the layer, or labels that do not fit.
+
+    Attributes:
+        size: the number of examples.
+        unreadable: empty: what could not be read was left out when they were computed.
+    """
+
+    def __init__(
+        self, representations: Representations, num_classes: int, rows: np.ndarray | None = None
+    ) -> None:
+        for layer, features in representations.layers.items():
+            try:
+                feature_means(features)
+            except ValueError as error:
+                raise ValueError(f"layer {layer}: {error}") from error
+        # Plain arrays: indexing them is faster than indexing `np.memmap`.
+        self._layers = {
+            layer: np.asarray(features) for layer, features in representations.layers.items()
+        }
+        count = len(representations.labels)
+        self._labels = check_labels(representations.labels, count, num_classes)
+        self._rows = np.arange(count) if rows is None else rows
+        self.size = len(self._rows)
+        self.unreadable = pipeline.UnreadableImages()
+
+    def batches(
+        self,
+        context: tf.distribute.InputContext,
+        *,
+        batch_size: int,
+        epochs: int,
+        seed: int,
+        start_step: int = 0,
+    ) -> tf.data.Dataset:
+        """Batches of all epochs from a step on.
+
+        Args:
+            context: which part of a batch this host makes, and for how many replicas.
+            batch_size: examples per batch, over all replicas.
+            epochs: where the stream ends.
+            seed: of the order.
+            start_step: batches left out at the start.
+
+        Returns:
+            Elements are a replica's part: what `features` takes, and `label`, int32, (n,).
+        """
+        steps = self.size // batch_size
+        hosts, replicas = context.num_input_pipelines, context.num_replicas_in_sync
+
+        def parts() -> Iterator[np.ndarray]:
+            order = np.empty(0, np.int64)
+            for step in range(start_step, steps * epochs):
+                epoch, place = divmod(step, steps)
+                if not len(order) or not place:
+                    order = np.random.default_rng([seed, epoch]).permutation(self.size)
+                batch = order[place * batch_size : (place + 1) * batch_size]
+                here = batch[context.input_pipeline_id :: hosts]
+                yield from here.reshape(replicas // hosts, batch_size // replicas)
+
+        return self._read(parts, batch_size // replicas)
+
+    def in_order(self, context: tf.distribute.InputContext, *, batch_size: int) -> tf.data.Dataset:
+        """All examples in batches of one size, the last one filled up, over and over again.
+
+        As `batches`, with `valid`, float32, (n,): 1 for an example, 0 for what fills up.
+        """
+        hosts, replicas = context.num_input_pipelines, context.num_replicas_in_sync
+
+        def parts() -> Iterator[np.ndarray]:
+            filled_up = np.arange(-(-self.size // batch_size) * batch_size)
+            for batch in itertools.cycle(filled_up.reshape(-1, batch_size)):
+                here = batch[context.input_pipeline_id :: hosts]
+                yield from here.reshape(replicas // hosts, batch_size // replicas)
+
+        return self._read(parts, batch_size // replicas)
+
+    def features(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """The representations of a replica's part of a batch: by layer (n, D), float32."""
+        return {layer: tf.cast(batch[layer], tf.float32) for layer in self._layers}
+
+    def _read(self, parts: Callable[[], Iterator[np.ndarray]], count: int) -> tf.data.Dataset:
+        names = [*self._layers, "label", "valid"]
+        arrays = [*self._layers.values(), self._labels]
+
+        def read(numbers: np.ndarray) -> list[np.ndarray]:
+            valid = numbers < self.size
+            rows = self._rows[np.where(valid, numbers, 0)]
+            return [*(array[rows] for array in arrays), valid.astype(np.float32)]
+
+        def element(numbers: tf.Tensor) -> Batch:
+            types = [*(array.dtype for array in arrays), np.float32]
+            values = tf.numpy_function(read, [numbers], types, stateful=False)
+            shapes = [*(array.shape[1:] for array in arrays), ()]
+            return {
+                name: tf.ensure_shape(value, (count, *shape))
+                for name, value, shape in zip(names, values, shapes, strict=True)
+            }
+
+        spec = tf.TensorSpec([count], tf.int64)
+        numbers = tf.data.Dataset.from_generator(parts, output_signature=spec)
+        return numbers.map(element, num_parallel_calls=READERS, deterministic=True).prefetch(2)
+
+
+class AugmentedExamples:
+    """Random crops of a split's images through the frozen network (section 3.3).
+
+    The smaller side is resized to `options.resize_size`; a random square of `options.crop_size` is
+    cut out and flipped half the time.
+
+    Args:
+        model: the network; loaded in the strategy's scope.
+        records: the split.
+        options: of the representations; its `batch_size` is the number of images, over all
+            replicas, that go through the network at a time.
+
+    Attributes:
+        size: the number of images, with those that turn out to be unreadable.
+        unreadable: which could not be read so far; others of their batch stand in for them.
+    """
+
+    def __init__(self, model: SavedModel, records: Records, options: ExtractOptions) -> None:
+        self._model = model
+        self._records = records
+        self._options = options
+        self.size = records.size
+        self.unreadable = pipeline.UnreadableImages()
+
+    def batches(
+        self,
+        context: tf.distribute.InputContext,
+        *,
+        batch_size: int,
+        epochs: int,
+        seed: int,
+        start_step: int = 0,
+    ) -> tf.data.Dataset:
+        """As `CachedExamples.batches`."""
+        return pipeline.training_batches(
+            self._records,
+            RandomCrop(self._options.resize_size, self._options.crop_size),
+            batch_size=batch_size,
+            epochs=epochs,
+            seed=seed,
+            start_step=start_step,
+            shard=pipeline.Shard(context.input_pipeline_id, context.num_input_pipelines),
+            replicas=context.num_replicas_in_sync,
+            unreadable=self.unreadable,
+        )
+
+    def features(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """As `CachedExamples.features`; runs the network, in parts that its memory is meant for."""
+        images = batch["image"]
+        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+        part = _largest_divisor(images.shape[0], self._options.batch_size // replicas)
+
+        def through(part_of_images: tf.Tensor) -> dict[str, tf.Tensor]:
+            layers = represent(self._model, part_of_images, self._options)
+            # Rounded as the representations on disk are, which the probe is measured on.
+            return {layer: tf.cast(value, tf.float32) for layer, value in layers.items()}
+
+        parts = tf.reshape(images, (-1, part, *images.shape[1:]))
+        layers = tf.map_fn(
+            through,
+            parts,
+            fn_output_signature=dict.fromkeys(self._options.layers, tf.float32),
+            parallel_iterations=1,
+        )
+        return {
+            layer: tf.reshape(value, (images.shape[0], value.shape[-1]))
+            for layer, value in layers.items()
+        }
+
+
+def _largest_divisor(number: int, at_most: int) -> int:
+    return max(part for part in range(1, min(number, at_most) + 1) if number % part == 0)

@@ -1,0 +1,204 @@
+"""The model card: what an export is, told to people who have nothing but its directory.
+
+`eval.py` appends its results to it (`evaluate/model_card.py`).
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pretext.task import PretextTask, Representations
+
+# Where things lie on the machine that trained is nobody's business.
+PATHS = ("workdir", "data_dir", "permutations_file")
+SAMPLES = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What an export cannot know of itself.
+
+    Attributes:
+        flags: value by flag name, as in `flags.cfg`; `dataset`, `train_split` and `val_split` among
+            them.
+        train_images: how many images the network was trained on; 0 for an untrained one.
+        metrics: the last pretext metrics on the held-out images, by name (`val_accuracy`, …).
+    """
+
+    flags: dict[str, str]
+    train_images: int
+    metrics: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """A layer of the export, as found out by asking it.
+
+    Attributes:
+        shape: of the representation of one image of the size that it is probed with.
+        error: the largest difference to the float32 network's, relative to the largest value.
+    """
+
+    shape: tuple[int, ...]
+    error: float
+
+
+def measure(
+    task: PretextTask,
+    backbone: keras.Model,
+    representation: Callable[[tf.Tensor], Representations],
+) -> dict[str, Measurement]:
+    """Shape and rounding error of every layer, on a few synthetic images.
+
+    Args:
+        task: the pretext task.
+        backbone: the float32 network.
+        representation: the exported function from images to layers.
+    """
+    images = synthetic_images(SAMPLES, task.eval_view.crop_size)
+    expected = task.represent(backbone, images, training=False)
+    result = {}
+    for name, value in representation(images).items():
+        difference = tf.reduce_max(tf.abs(value - tf.cast(expected[name], tf.float32)))
+        largest = tf.reduce_max(tf.abs(value))
+        result[name] = Measurement(
+            shape=tuple(value.shape[1:]), error=float(tf.math.divide_no_nan(difference, largest))
+        )
+    return result
+
+
+def synthetic_images(count: int, size: int) -> tf.Tensor:
+    """Coloured noise with more of large than of small structures, as photographs have.
+
+    Returns:
+        (count, size, size, 3) float32 that spans [0, 1], the same at every call.
+    """
+    random = np.random.default_rng(0)
+    images = tf.zeros([count, size, size, 3])
+    cells = 2
+    while cells <= size:
+        noise = random.standard_normal((count, cells, cells, 3)).astype(np.float32)
+        images += tf.image.resize(noise, [size, size], method="bilinear") / cells**0.5
+        cells *= 2
+    low, high = (reduce(images, [1, 2], True) for reduce in (tf.reduce_min, tf.reduce_max))
+    return (images - low) / (high - low)
+
+
+def write(
+    task: PretextTask,
+    backbone: keras.Model,
+    *,
+    measurement: dict[str, Measurement],
+    precision: str,
+    run: Run | None,
+) -> str:
+    """The card's text, Markdown.
+
+    Args:
+        task: the pretext task.
+        backbone: the network, named after its architecture.
+        measurement: by layer.
+        precision: of the kernels on disk.
+        run: the training, if known.
+    """
+    view = task.eval_view
+    size = backbone.input.shape[1]
+    parameters = sum(int(np.prod(variable.shape)) for variable in backbone.variables)
+    sides = f"{size}×{size} pixels only" if size == view.crop_size else "any H and W"
+    resize = f"the smaller side resized to {view.resize_size} pixels, then " * bool(
+        view.resize_size
+    )
+    parts = [
+        f"# {backbone.name}, {_trained(task, run)}",
+        "An image representation, learned as in *Revisiting Self-Supervised Visual Representation "
+        "Learning* (Kolesnikov, Zhai and Beyer, CVPR 2019, arXiv 1901.09005). A TensorFlow "
+        "SavedModel; it needs TensorFlow and no other code.",
+        f"- **Pretext task**: {task.name}\n"
+        f"- **Architecture**: {backbone.name}, {parameters:,} parameters, kernels stored as "
+        f"{precision}\n"
+        f"- **Data**: {_data(run)}\n"
+        f"- **Pretext result**: {_metrics(run)}",
+        "## Input",
+        f"RGB images, float32 in [0, 1], (N, H, W, 3), {sides}; the network's own normalisation is "
+        "inside. Values outside of [0, 1] are refused: divide 8-bit pixels by 255. It is probed "
+        f"with {resize}the central {view.crop_size}×{view.crop_size}; the signatures that take "
+        "encoded files do the same themselves.",
+        "## Layers",
+        _layers(measurement, view.crop_size, precision),
+        "## Use",
+        _use(),
+        "## Flags",
+        _flags(run),
+        "## Licence",
+        "The code that made this file is under the Apache License 2.0. That says nothing about the "
+        "weights: they are learned from the images named above, whose terms decide what may be "
+        "done with them.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _trained(task: PretextTask, run: Run | None) -> str:
+    if run is None:
+        return task.name
+    if not run.train_images:
+        return f"untrained ({task.name})"
+    return f"{task.name} on {run.flags['dataset']}"
+
+
+def _data(run: Run | None) -> str:
+    if run is None:
+        return "not recorded"
+    if not run.train_images:
+        return "none; the weights are the initial ones"
+    flags = run.flags
+    return (
+        f"{flags['dataset']}, {run.train_images:,} images of split {flags['train_split']}; "
+        f"measured on split {flags['val_split']}"
+    )
+
+
+def _metrics(run: Run | None) -> str:
+    if run is None:
+        return "not recorded"
+    texts = [f"{name.removeprefix('val_')} {value:.4g}" for name, value in run.metrics.items()]
+    return ", ".join(texts) + " on held-out images" if texts else "none measured"
+
+
+def _layers(measurement: dict[str, Measurement], crop_size: int, precision: str) -> str:
+    text = f"Of an image of {crop_size}×{crop_size} pixels:\n\n"
+    with_error = precision != "float32"
+    text += "| layer | shape | values |" + " float16 error |" * with_error
+    text += "\n| --- | --- | ---: |" + " ---: |" * with_error
+    for name, layer in measurement.items():
+        shape = " × ".join(map(str, layer.shape))
+        text += f"\n| `{name}` | {shape} | {np.prod(layer.shape):,} |"
+        text += f" {layer.error:.1e} |" * with_error
+    if with_error:
+        text += (
+            f"\n\nThe error is the largest difference to the float32 network on {SAMPLES} images "
+            "of coloured noise, relative to the layer's largest value. Fine-tune the float32 "
+            "export: updates of float16 kernels are rounded away."
+        )
+    return text
+
+
+def _use() -> str:
+    return """```python
+import tensorflow as tf
+
+model = tf.saved_model.load(".")  # this directory; or hub.load
+pre_logits = model(images)  # training=True for fine-tuning
+layers = model.representation(images)  # the dict of the layers above
+layers = model.signatures["serving_bytes"](tf.constant([open("photo.jpg", "rb").read()]))
+weights, penalty = model.trainable_variables, model.regularization_losses[0]()
+```"""
+
+
+def _flags(run: Run | None) -> str:
+    if run is None:
+        return "Not recorded."
+    lines = [f"--{name}={value}" for name, value in sorted(run.flags.items()) if name not in PATHS]
+    return "The run that trained it:\n\n```\n" + "\n".join(lines) + "\n```"

@@ -1,0 +1,185 @@
+"""`eval.py` from end to end on a network of three lines and on awkward data."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tests import command_line
+
+SIZE = 8
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory) -> str:
+    """Layers that can be used and layers that cannot."""
+    root = tf.Module()
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32)])
+    def representation(images):
+        colour = tf.reduce_mean(images, [1, 2])
+        return {
+            "colour": colour,
+            "constant": tf.ones_like(colour),
+            "nan": tf.where(colour > 0.5, colour, float("nan")),
+            "infinite": 1 / tf.zeros_like(colour),
+            "large": 1e6 * (1 + colour),
+        }
+
+    path = str(tmp_path_factory.mktemp("networks") / "saved_model")
+    root.representation = representation
+    tf.saved_model.save(root, path, signatures={"representation": representation})
+    return path
+
+
+def folder(root: pathlib.Path, **counts: dict[str, int]) -> str:
+    """Images of one colour a class, red, green or blue, by split and class."""
+    random = np.random.default_rng(0)
+    for split, classes in counts.items():
+        for name, count in classes.items():
+            (root / split / name).mkdir(parents=True)
+            for number in range(count):
+                pixels = random.integers(0, 100, (SIZE, SIZE, 3), np.uint8)
+                pixels[..., ("red", "green", "blue").index(name)] += 150
+                Image.fromarray(pixels).save(root / split / name / f"{number}.png")
+    return str(root)
+
+
+def line(network: str, data_dir: str, workdir: pathlib.Path, *arguments: str) -> list[str]:
+    return [
+        f"--saved_model={network}",
+        f"--data_dir={data_dir}",
+        f"--workdir={workdir}",
+        "--layers=colour",
+        f"--resize_size={SIZE}",
+        f"--crop_size={SIZE}",
+        "--train_split=trainval",
+        "--val_split=test",
+        *arguments,
+    ]
+
+
+def test_awkward_data_is_measured_or_one_clear_line(network, tmp_path) -> None:
+    usual = folder(
+        tmp_path / "usual", train={"red": 20, "green": 20, "blue": 20}, test={"red": 5, "blue": 5}
+    )
+    unseen = folder(
+        tmp_path / "unseen", train={"red": 10, "green": 10}, test={"red": 3, "green": 3, "blue": 3}
+    )
+    few = folder(tmp_path / "few", train={"red": 1, "green": 1}, test={"red": 1, "blue": 1})
+    one = folder(tmp_path / "one", train={"red": 10}, test={"red": 3})
+
+    good = {
+        "usual": (usual, "--layers=colour,constant"),
+        "few_labels": (usual, "--train_fraction=0.1"),
+        "too_few_labels": (usual, "--train_fraction=0.001", "--l2=1e-3"),
+        "unseen": (unseen,),
+        "nearest_unseen": (unseen, "--probe=knn", "--neighbours=3"),
+        "few": (few, "--l2=1e-3"),
+        "paper": (few, "--l2=paper"),
+        "mirrored": (usual, "--layers=colour,constant", "--strategy=mirrored"),
+        "short": (usual, "--max_updates=1", "--l2=1e-6"),
+        "half": (usual, "--dtype=float16"),
+    }
+    bad = {
+        "layer nan: ": (usual, "--layers=nan"),
+        "layer infinite: ": (usual, "--layers=infinite", "--probe=knn"),
+        "float16 ends at 65504": (usual, "--layers=large", "--dtype=float16"),
+        "takes 5 examples, there are 2: give a number instead": (few,),
+        "folder has 1 labels to probe with, not two or more": (one,),
+        "--train_fraction=0: use a number above 0": (usual, "--train_fraction=0"),
+        "--train_fraction=1.5: use": (usual, "--train_fraction=1.5"),
+        "--max_updates=0: use at least 1": (usual, "--max_updates=0"),
+        "--neighbours=0: use at least 1": (usual, "--probe=knn", "--neighbours=0"),
+        "--max_features=0: use at least 1": (usual, "--max_features=0"),
+        "the pixels of a side are at least 1": (usual, "--crop_size=-8"),
+    }
+    lines = [
+        line(network, data_dir, tmp_path / name, *more) for name, (data_dir, *more) in good.items()
+    ]
+    lines += [
+        line(network, data_dir, tmp_path / f"bad{number}", *more)
+        for number, (data_dir, *more) in enumerate(bad.values())
+    ]
+    runs = [str(tmp_path / name) for name in good]
+    both = tmp_path / "both"
+    lines.append(["--compare", *runs[:2], f"--workdir={both}"])
+    outcomes = command_line.errors("eval.py", lines)
+    assert outcomes[-1] == "OK"
+    for name, outcome in zip(good, outcomes, strict=False):
+        assert outcome == "OK", f"{name}: {outcome}"
+    for expected, error in zip(bad, outcomes[len(good) :], strict=False):
+        assert expected in error, f"{error!r} should say {expected!r}"
+        assert "|" not in error, "one line"
+    for number in range(5, len(bad)):
+        assert not (tmp_path / f"bad{number}").exists(), "nothing half-written"
+
+    results = {name: json.loads((tmp_path / name / "results.json").read_text()) for name in good}
+    layers = {name: result["layers"] for name, result in results.items()}
+    assert layers["usual"]["colour"]["top1"] == 1.0
+    assert layers["usual"]["colour"]["effective_rank"] == pytest.approx(2.2, abs=0.8)
+    assert layers["usual"]["colour"]["first_ten_variance"] == 1.0
+    # A constant feature tells nothing: one class for all, and no direction.
+    assert layers["usual"]["constant"]["top1"] in (0.0, 0.5)
+    assert layers["usual"]["constant"]["effective_rank"] == 0.0
+    assert results["few_labels"]["train_examples"] == 6
+    assert results["few_labels"]["train_fraction"] == 0.1
+    assert layers["few_labels"]["colour"]["top1"] == 1.0
+    assert results["too_few_labels"]["train_examples"] == 3, "one of every class"
+    # A class without training examples is never right.
+    for name in ("unseen", "nearest_unseen"):
+        assert layers[name]["colour"]["top1"] == pytest.approx(2 / 3)
+    assert layers["few"]["colour"]["top1"] == 0.5
+    assert layers["mirrored"]["colour"]["top1"] == 1.0
+    assert not layers["short"]["colour"]["converged"]
+    assert layers["short"]["colour"]["updates"] == 1
+    assert (both / "comparison.png").exists()
+    assert (both / "comparison.csv").read_text().count("\n") == 4
+
+
+def test_another_network_at_the_same_path_is_measured_anew(network, tmp_path, monkeypatch) -> None:
+    """Representations and finished layers belong to the network, not to its path."""
+    data_dir = folder(
+        tmp_path / "data", train={"red": 10, "green": 10}, test={"red": 5, "green": 5}
+    )
+    arguments = line("", data_dir, tmp_path / "run", "--l2=1e-3")[1:]
+    path = tmp_path / "saved_model"
+    arguments.append(f"--saved_model={path}")
+
+    def save(scale: float) -> None:
+        root = tf.Module()
+        root.scale = tf.Variable(scale)
+
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32)])
+        def representation(images):
+            return {"colour": root.scale * tf.reduce_mean(images, [1, 2])}
+
+        root.representation = representation
+        tf.saved_model.save(root, str(path), signatures={"representation": representation})
+
+    accuracies = []
+    for scale in (1.0, 0.0):
+        save(scale)
+        command_line.run("eval.py", *arguments)
+        results = json.loads((tmp_path / "run" / "results.json").read_text())
+        accuracies.append(results["layers"]["colour"]["top1"])
+    assert accuracies == [1.0, 0.5]
+
+
+def test_comparison_without_a_workdir_lies_in_the_current_directory(tmp_path) -> None:
+    runs = []
+    for name in ("a", "b"):
+        run = tmp_path / name / "probe"
+        run.mkdir(parents=True)
+        layers = {"block1": {"features": 1, "top1": 0.25, "top5": 1.0, "seconds": 1.0}}
+        content = {"dataset": "scenes", "val_split": "test", "probe": "sgd", "layers": layers}
+        (run / "results.json").write_text(json.dumps(content))
+        runs.append(str(run))
+    made = command_line.run("eval.py", "--compare", *runs, cwd=tmp_path)
+    assert "a/probe" in made.stdout
+    assert made.stdout.count("25.0 %") == 2
+    assert (tmp_path / "comparison.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "comparison.csv").read_text().count("\n") == 3
