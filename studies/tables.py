@@ -119,8 +119,8 @@ def table2(study: Study) -> Exhibit:
     return Exhibit(
         key="table2",
         title="Table 2: the best network of each task, SGD protocol",
-        note=f"{MEANING} Logistic regression by SGD with augmentation on pre_logits, the longest "
-        "schedule that was run; of several networks the one with the highest mean. The paper's "
+        note=f"{MEANING} Logistic regression by SGD on pre_logits, the longest schedule that was "
+        "run; of several networks the one with the highest mean. The paper's "
         "numbers are of ImageNet's official validation images.",
         records=records,
         header=header,
