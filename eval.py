@@ -9,6 +9,9 @@ prints a table and leaves results.json and accuracy_by_layer.png in the run's di
 
 puts the results of several runs side by side: prints them and leaves comparison.png and
 comparison.csv in --workdir, or else in the current directory.
+
+The exit status is 0 when all is done, 1 for an error, 130 after Ctrl-C and 143 after SIGTERM; the
+same command goes on: docs/failures.md.
 """
 
 from programs import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
@@ -20,6 +23,7 @@ from absl import flags
 from etils import epath
 
 import data
+from data import unreadable
 from evaluate import (
     comparison,
     gradient_probe,
@@ -36,7 +40,7 @@ from evaluate import (
 )
 from evaluate.label_free import label_free_scores
 from evaluate.training_examples import AugmentedExamples, CachedExamples
-from programs import command_line, run_directory, strategies
+from programs import command_line, locks, run_directory, strategies
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +74,9 @@ class Config:
     dtype: str
     batch_size: int
     strategy: str
+    tpu: str
     representations_dir: str
+    max_bad_fraction: float
     seed: int
 
 
@@ -148,8 +154,14 @@ flags.DEFINE_enum("pooling", "max", ["max", "avg", "adaptive_max", "adaptive_avg
 flags.DEFINE_integer("max_features", 9000, "Maps of more values than this are pooled.")
 flags.DEFINE_enum("dtype", "float32", ["float32", "float16"], "Of the representations on disk.")
 flags.DEFINE_integer("batch_size", 64, "Images per forward pass.")
-flags.DEFINE_enum("strategy", "auto", strategies.NAMES, "Which devices to use.")
+flags.DEFINE_enum(
+    "strategy", "auto", strategies.NAMES, "Which devices of this machine to use: docs/devices.md."
+)
+flags.DEFINE_string("tpu", None, "The TPU's name, local on a TPU VM; default: TPU_NAME, if set.")
 flags.DEFINE_string("representations_dir", None, "Default: representations/ in --workdir.")
+flags.DEFINE_float(
+    "max_bad_fraction", 0.1, "Stop if more of a split than this is unreadable; less is left out."
+)
 flags.DEFINE_integer(
     "seed",
     0,
@@ -162,12 +174,15 @@ MAY_DIFFER = (
     "workdir",
     "data_dir",
     "strategy",
+    "tpu",
     "batch_size",
     "representations_dir",
     "checkpoint_every_steps",
+    "max_bad_fraction",
 )
 
 
+@locks.released_at_the_end
 def main(argv: list[str]) -> None:
     # ---------------------------------------------------------------- flags
     names = [field.name for field in dataclasses.fields(Config)]
@@ -178,8 +193,15 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise ValueError(f"what is {argv[1]}? Every option begins with -- and a name")
 
+    unreadable.check_fraction(config.max_bad_fraction)
+
     # ---------------------------------------------------------------- network and data
-    strategy = strategies.build(config.strategy)
+    if config.strategy == "multi_worker":
+        raise ValueError(
+            "--strategy=multi_worker is for train.py; eval.py writes representations from one "
+            "machine: use mirrored there for all its GPUs"
+        )
+    strategy = strategies.build(config.strategy, config.tpu)
     strategies.check_batch_size(strategy, config.batch_size)
     with strategy.scope():
         model = saved_models.load(config.saved_model)
@@ -207,7 +229,7 @@ def main(argv: list[str]) -> None:
             lr_scale_batch_size=config.lr_scale_batch_size,
             decay_epochs=config.decay_epochs,
         )
-        strategies.check_batch_size(strategy, protocol.train_batch_size, "train_batch_size")
+        strategies.check_batch_size(strategy, protocol.train_batch_size, flag="train_batch_size")
     splits = {
         name: data.load(config.dataset, split, config.data_dir)
         for name, split in (("train", config.train_split), ("val", config.val_split))
@@ -239,6 +261,7 @@ def main(argv: list[str]) -> None:
         max_features=config.max_features,
         batch_size=config.batch_size,
         dtype=config.dtype,
+        max_bad_fraction=config.max_bad_fraction,
     )
     val = representations.extract(model, splits["val"], options, directory / "val", strategy)
     source = {"train": splits["train"].fingerprint, "val": val.description}
@@ -287,7 +310,7 @@ def main(argv: list[str]) -> None:
         elif protocol and train:
             scores = label_free_scores(train.layers[layer], config.seed)
             done[layer] |= dataclasses.asdict(scores)
-    unreadable = train.unreadable if train else len(training.unreadable.reasons)
+    left_out = train.unreadable if train else len(training.unreadable.reasons)
 
     # ---------------------------------------------------------------- results
     results = {
@@ -299,9 +322,9 @@ def main(argv: list[str]) -> None:
         "classes": num_classes,
         "train_fraction": config.train_fraction,
         "seed": config.seed,
-        "train_examples": len(labelled) if train else training.size - unreadable,
+        "train_examples": len(labelled) if train else training.size - left_out,
         "val_examples": len(val.labels),
-        "unreadable": unreadable + val.unreadable,
+        "unreadable": left_out + val.unreadable,
         "probe": config.probe,
         "l2": config.l2,
         "training": dataclasses.asdict(protocol) if protocol else None,

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from data import images, pipeline
 from data.records import Records
+from data.unreadable import UnreadableImages
 
 THUMBNAIL = 112
 BATCH = 32
@@ -27,7 +28,7 @@ class Inspection:
     """
 
     looked_at: int
-    unreadable: pipeline.UnreadableImages
+    unreadable: UnreadableImages
     of_class: np.ndarray
     thumbnails: list[Image.Image]
     labels: list[int]
@@ -59,7 +60,7 @@ def inspect(records: Records, at_most: int | None, thumbnails: int) -> Inspectio
     Raises:
         ValueError: the split has fewer images than it says.
     """
-    unreadable = pipeline.UnreadableImages()
+    unreadable = UnreadableImages()
     wanted = records.size if at_most is None else min(at_most, records.size)
     batch_size = min(BATCH, wanted)
     batches = pipeline.evaluation_batches(

@@ -6,59 +6,21 @@ about an image is keyed by (seed, epoch, the image's id). An image that cannot b
 stop a run: see `UnreadableImages`.
 """
 
-import contextlib
 import dataclasses
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import tensorflow as tf
 
 from data.records import Record, Records
+from data.service import DataService
+from data.unreadable import UnreadableImages
 
 SHUFFLE_BUFFER = 16_384
-CYCLE = 16
+# Images that are decoded one after the other by one call; so many calls as there are cores run
+# at once.
+GROUP = 8
 
 View = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-
-
-class UnreadableImages:
-    """Which images could not be used so far, and why; filled while a data set is read.
-
-    Attributes:
-        reasons: the first line of what was wrong, by image id.
-    """
-
-    def __init__(self) -> None:
-        self.reasons: dict[str, str] = {}
-
-    def record(self, view: View, encoded: tf.Tensor, identifier: tf.Tensor) -> None:
-        """Notes an image whose view could not be made; tries again to find the reason."""
-        reason = "cannot be decoded"
-        try:
-            view(encoded, tf.constant([0, 0], tf.int64))
-        except (tf.errors.OpError, ValueError) as error:
-            message = getattr(error, "message", str(error)).split("\n")[0]
-            # TensorFlow wraps the reason into the names of its nodes and operations.
-            reason = re.sub(r"^\{\{.*\}\} |\s*\[Op:.*$", "", message).rstrip(".")
-        self.reasons[identifier.numpy().decode(errors="replace")] = reason
-
-    def summary(self) -> str:
-        """One line for the log: how many, and the first three by name."""
-        first = [f"{name} ({reason})" for name, reason in sorted(self.reasons.items())[:3]]
-        more = ", …" if len(self.reasons) > len(first) else ""
-        return f"{len(self.reasons)} images could not be read: {', '.join(first)}{more}"
-
-    @contextlib.contextmanager
-    def explained(self, batch_size: int) -> Iterator[None]:
-        """Inside, a batch of nothing but unreadable images is a ValueError that says so."""
-        try:
-            yield
-        except tf.errors.InvalidArgumentError as error:
-            if "unreadable" not in str(error):
-                raise
-            raise ValueError(
-                f"all {batch_size} images of a batch were unreadable; {self.summary()}"
-            ) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +43,7 @@ def training_batches(
     shard: Shard = Shard(),
     replicas: int = 1,
     unreadable: UnreadableImages | None = None,
+    service: DataService | None = None,
 ) -> tf.data.Dataset:
     """Shuffled batches of all epochs from a given step on.
 
@@ -97,6 +60,7 @@ def training_batches(
         shard: this host's part.
         replicas: how many replicas share a batch over all hosts; elements are a replica's part.
         unreadable: where images that cannot be used are noted.
+        service: who decodes, if not this host.
 
     Returns:
         A dataset of dicts `image` (uint8, (batch, *view shape)), `label` (int64, (batch,)),
@@ -125,9 +89,17 @@ def training_batches(
         entries = entries.shard(shard.count, shard.index)
         return entries.map(lambda entry: {**entry, "epoch": epoch})
 
-    stream = tf.data.Dataset.range(first_epoch, epochs).flat_map(epoch_entries)
-    stream = _views(stream, records, view, seed, draws, unreadable)
-    batches = stream.batch(local_batch, drop_remainder=True, num_parallel_calls=tf.data.AUTOTUNE)
+    def made(part: int, parts: int) -> tf.data.Dataset:
+        """Every `parts`-th batch from batch `part` on."""
+        entries = tf.data.Dataset.range(first_epoch, epochs).flat_map(epoch_entries)
+        if parts > 1:
+            entries = entries.batch(local_batch).shard(parts, part).unbatch()
+        groups = _views(entries, records, view, seed, draws)
+        return groups.rebatch(local_batch, drop_remainder=True)
+
+    count = (epochs * steps - start_step) * (batch_size // shard.count // local_batch)
+    batches = service.batches(made, count) if service else made(0, 1)
+    batches = batches.map(lambda batch: _note_unreadable(batch, records, view, unreadable))
     return _with_options(batches.map(_replace_unreadable))
 
 
@@ -151,15 +123,16 @@ def evaluation_batches(
     """
     entries = records.entries().skip(start).shard(shard.count, shard.index)
     entries = entries.map(lambda entry: {**entry, "epoch": tf.constant(0, tf.int64)})
-    stream = _views(entries, records, view, tf.constant(0, tf.int64), draws, unreadable)
-    nothing = {name: tf.zeros(spec.shape, spec.dtype) for name, spec in stream.element_spec.items()}
+    local_batch = batch_size // replicas
+    groups = _views(entries, records, view, tf.constant(0, tf.int64), draws)
+    batches = groups.rebatch(local_batch).map(lambda batch: _fill_up(batch, local_batch))
+    # A host whose part of the last batch is empty takes part in it all the same.
+    nothing = tf.data.Dataset.from_tensors(_nothing(batches.element_spec)).repeat()
     remaining = max(records.size - start, 0)
-    filled_up = -(-remaining // batch_size) * batch_size // shard.count
-    stream = stream.concatenate(tf.data.Dataset.from_tensors(nothing).repeat()).take(filled_up)
+    count = -(-remaining // batch_size) * (batch_size // shard.count) // local_batch
+    batches = batches.concatenate(nothing).take(count)
     return _with_options(
-        stream.batch(
-            batch_size // replicas, drop_remainder=True, num_parallel_calls=tf.data.AUTOTUNE
-        )
+        batches.map(lambda batch: _note_unreadable(batch, records, view, unreadable))
     )
 
 
@@ -178,14 +151,13 @@ def steps_per_epoch(records: Records, batch_size: int) -> int:
 
 
 def _views(
-    entries: tf.data.Dataset,
-    records: Records,
-    view: View,
-    seed: tf.Tensor,
-    draws: int,
-    unreadable: UnreadableImages | None,
+    entries: tf.data.Dataset, records: Records, view: View, seed: tf.Tensor, draws: int
 ) -> tf.data.Dataset:
-    """Reads and cuts every entry; one that fails becomes zeros with `valid` 0."""
+    """Reads and cuts every entry, in groups of `GROUP`, the last of what remains.
+
+    One that fails becomes zeros with `valid` 0, in its place; its `id` and its `image` go along
+    as `bad_id` and `bad_image`, which otherwise are empty.
+    """
 
     def whole(entry: Record) -> Record:
         key = _key(seed, entry)
@@ -195,34 +167,83 @@ def _views(
             "label": entry["label"],
             "draws": tf.random.stateless_uniform([draws], drawn),
             "valid": tf.constant(1.0),
+            "bad_id": tf.constant(""),
+            "bad_image": tf.constant(""),
         }
 
-    element = entries.map(whole).element_spec
+    # Traced once for all the places it is used in.
+    whole = tf.function(whole, autograph=False).get_concrete_function(entries.element_spec)
+    element = {
+        name: tf.TensorSpec(value.shape, value.dtype)
+        for name, value in whole.structured_outputs.items()
+    }
 
     def placeholder(entry: Record) -> Record:
-        if unreadable is not None:
-            tf.py_function(
-                lambda image, identifier: unreadable.record(view, records.read(image), identifier),
-                [entry["image"], entry["id"]],
-                [],
-            )
-        return {
-            "image": tf.zeros(element["image"].shape, tf.uint8),
-            "label": entry["label"],
-            "draws": tf.zeros([draws]),
-            "valid": tf.constant(0.0),
-        }
+        bad = {"label": entry["label"], "bad_id": entry["id"], "bad_image": entry["image"]}
+        return _nothing(element) | bad
 
-    # A dataset of its own for each entry is what turns an error into another element, in its
-    # place: positions in the stream, and with them a restart, do not depend on the files.
     def one(entry: Record) -> tf.data.Dataset:
         single = tf.data.Dataset.from_tensors(entry)
-        good = single.map(whole).ignore_errors()
-        return good.concatenate(single.map(placeholder)).take(1)
+        return single.map(whole).ignore_errors().concatenate(single.map(placeholder)).take(1)
 
-    return entries.interleave(
-        one, cycle_length=CYCLE, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    # A dataset of its own is what turns an error into another element, and costs a tenth of what
+    # decoding does. So there is one for a group of images, and only a group with an error is made
+    # again image by image. Positions in the stream, and with them a restart, do not depend on it.
+    def together(group: Record) -> Record:
+        size = tf.shape(group["id"], tf.int64)[0]
+        entries = tf.data.Dataset.from_tensor_slices(group)
+        good = entries.map(whole).ignore_errors().batch(size, drop_remainder=True)
+        mended = entries.flat_map(one).batch(size, drop_remainder=True)
+        return good.concatenate(mended).take(1).get_single_element()
+
+    return entries.batch(GROUP).map(
+        together, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
+
+
+def _fill_up(batch: Record, size: int) -> Record:
+    """A batch of `size` elements, with nothing in the place of those that are missing."""
+
+    def filled_up(value: tf.Tensor) -> tf.Tensor:
+        missing = tf.concat([[size - tf.shape(value)[0]], tf.shape(value)[1:]], 0)
+        nothing = tf.fill(missing, tf.zeros([], value.dtype))
+        return tf.ensure_shape(tf.concat([value, nothing], 0), [size, *value.shape[1:]])
+
+    return {name: filled_up(value) for name, value in batch.items()}
+
+
+def _nothing(element_spec: dict[str, tf.TensorSpec]) -> Record:
+    """An element of zeros and empty strings."""
+    return {name: tf.zeros(spec.shape, spec.dtype) for name, spec in element_spec.items()}
+
+
+def _note_unreadable(
+    batch: Record, records: Records, view: View, unreadable: UnreadableImages | None
+) -> Record:
+    """The batch without what names unreadable images, which are noted.
+
+    This happens where the batch is used, not where it was made: Python cannot be called on the
+    workers of a tf.data service.
+    """
+    names, images = batch["bad_id"], batch["bad_image"]
+    batch = {name: value for name, value in batch.items() if not name.startswith("bad_")}
+    if unreadable is None:
+        return batch
+
+    def note(names: tf.Tensor, images: tf.Tensor) -> None:
+        for name, image in zip(names.numpy(), images, strict=True):
+            unreadable.record(
+                lambda image=image: view(records.read(image), tf.constant([0, 0], tf.int64)),
+                name.decode(errors="replace"),
+            )
+
+    def note_all() -> tf.Tensor:
+        bad = tf.where(names != "")[:, 0]
+        tf.py_function(note, [tf.gather(names, bad), tf.gather(images, bad)], [])
+        return tf.constant(True)
+
+    tf.cond(tf.reduce_any(names != ""), note_all, lambda: tf.constant(False))
+    return batch
 
 
 def _key(seed: tf.Tensor, entry: Record) -> tf.Tensor:
@@ -233,17 +254,20 @@ def _key(seed: tf.Tensor, entry: Record) -> tf.Tensor:
 
 def _replace_unreadable(batch: Record) -> Record:
     """Puts good images of the batch in the place of unreadable ones."""
-    good = tf.where(batch["valid"] > 0)[:, 0]
-    tf.debugging.assert_greater(
-        tf.size(good), 0, message="every image of a batch was unreadable", summarize=1
-    )
-    positions = tf.range(tf.size(batch["valid"]))
-    source = tf.where(
-        batch["valid"] > 0,
-        tf.cast(positions, tf.int64),
-        tf.gather(good, positions % tf.size(good)),
-    )
-    return {name: tf.gather(value, source) for name, value in batch.items()}
+    valid = batch["valid"] > 0
+
+    def replaced() -> Record:
+        good = tf.where(valid)[:, 0]
+        tf.debugging.assert_greater(
+            tf.size(good), 0, message="every image of a batch was unreadable", summarize=1
+        )
+        positions = tf.range(tf.size(valid))
+        source = tf.where(
+            valid, tf.cast(positions, tf.int64), tf.gather(good, positions % tf.size(good))
+        )
+        return {name: tf.gather(value, source) for name, value in batch.items()}
+
+    return tf.cond(tf.reduce_all(valid), lambda: batch, replaced)
 
 
 def _with_options(batches: tf.data.Dataset) -> tf.data.Dataset:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from data import images, pipeline
 from data.records import Records
+from data.unreadable import UnreadableImages
 from evaluate import pooling
 from evaluate.representation_files import RepresentationFiles
 from evaluate.saved_models import SavedModel
@@ -58,6 +59,7 @@ class ExtractOptions:
         max_features: the released code's 9000.
         batch_size: images per forward pass.
         dtype: `float32` or `float16`.
+        max_bad_fraction: how much of the split may be unreadable, 0 to 1.
     """
 
     layers: tuple[str, ...]
@@ -67,6 +69,7 @@ class ExtractOptions:
     max_features: int = 9000
     batch_size: int = 64
     dtype: str = "float32"
+    max_bad_fraction: float = 1.0
 
 
 def extract(
@@ -88,7 +91,8 @@ def extract(
         strategy: the devices to use; None for the default one.
 
     Raises:
-        ValueError: no image of the split can be read, or the directory is not on a local disk.
+        ValueError: no image of the split can be read, more than `max_bad_fraction` of them cannot,
+            or the directory is not on a local disk.
         OSError: the files cannot be written; what was extracted before is kept.
     """
     strategy = strategy or tf.distribute.get_strategy()
@@ -104,7 +108,7 @@ def extract(
         "dtype": options.dtype,
     }
     files = RepresentationFiles(directory, description, options.layers, options.dtype)
-    unreadable = pipeline.UnreadableImages()
+    unreadable = UnreadableImages()
     if files.records < records.size:
         with files.locked():
             if files.records < records.size:
@@ -116,6 +120,7 @@ def extract(
             f"split {records.split} of {records.dataset} has no readable image"
             + (f"; {unreadable.summary()}" if unreadable.reasons else "")
         )
+    unreadable.check(records, options.max_bad_fraction, files.records - files.rows)
     return Representations(
         layers={layer: files.memory_map(layer) for layer in options.layers},
         labels=np.asarray(files.memory_map("labels")),
@@ -160,7 +165,7 @@ def _extract(
     options: ExtractOptions,
     files: RepresentationFiles,
     strategy: tf.distribute.Strategy,
-    unreadable: pipeline.UnreadableImages,
+    unreadable: UnreadableImages,
 ) -> None:
     view = images.CentralCrop(options.resize_size, options.crop_size)
 
@@ -204,6 +209,8 @@ def _extract(
             outputs = step(next(stream))
             if written:
                 bar.update(written.result() - bar.n)
+                left_out = files.records - files.rows
+                unreadable.check(records, options.max_bad_fraction, left_out)
             written = writer.submit(
                 _append, files, outputs, min(first + options.batch_size, records.size)
             )

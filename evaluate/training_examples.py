@@ -15,6 +15,7 @@ import tensorflow as tf
 from data import pipeline
 from data.images import RandomCrop
 from data.records import Records
+from data.unreadable import UnreadableImages
 from evaluate.objective import check_labels, feature_means
 from evaluate.representations import ExtractOptions, Representations, represent
 from evaluate.saved_models import SavedModel
@@ -57,7 +58,7 @@ class CachedExamples:
         self._labels = check_labels(representations.labels, count, num_classes)
         self._rows = np.arange(count) if rows is None else rows
         self.size = len(self._rows)
-        self.unreadable = pipeline.UnreadableImages()
+        self.unreadable = UnreadableImages()
 
     def batches(
         self,
@@ -159,7 +160,7 @@ class AugmentedExamples:
         self._records = records
         self._options = options
         self.size = records.size
-        self.unreadable = pipeline.UnreadableImages()
+        self.unreadable = UnreadableImages()
 
     def batches(
         self,

@@ -12,7 +12,7 @@ import tensorflow as tf
 from absl import logging
 
 from data import images as host
-from pretext import colour
+from pretext import colour, replicas
 from pretext.task import Batch, Representations, TaskOptions, check_embedded_views
 from pretext.triplet import check_margin, semi_hard_triplet_loss
 
@@ -75,7 +75,15 @@ class Exemplar:
         return {"images": colour.standardise(images * 255.0)}, targets
 
     def loss(self, targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        return semi_hard_triplet_loss(logits, tf.reshape(targets, [-1]), self.options.margin)
+        """With global negatives, every replica computes the one loss of all replicas' images."""
+        labels = tf.reshape(targets, [-1])
+        if self.options.global_negatives:
+            # A place in a replica's batch names an image only together with the replica.
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+            first = tf.cast(replica, labels.dtype) * tf.shape(targets)[0]
+            labels = tf.where(labels < 0, labels, labels + first)
+            logits, labels = replicas.gather(logits), replicas.gather(labels)
+        return semi_hard_triplet_loss(logits, labels, self.options.margin)
 
     def metrics(self, targets: tf.Tensor, logits: tf.Tensor) -> dict[str, tf.Tensor]:
         """`retrieval`: whether a view's closest of 64 is the next view of its image; see below."""

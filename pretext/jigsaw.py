@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 
 from pretext import patches, permutations
-from pretext.heads import patch_head
 from pretext.patch_task import PatchTask
 from pretext.task import Batch, TaskOptions
 
@@ -48,7 +47,7 @@ class Jigsaw(PatchTask):
             name="concatenate",
         )
         rows = concatenate([self.embeddings(pre_logits), order])
-        logits = patch_head(size, len(self.permutations))(rows)
+        logits = self.perceptron(size, len(self.permutations))(rows)
         return keras.Model({"pre_logits": pre_logits, "permutations": order}, logits, name="head")
 
     def views(self, batch: Batch, training: bool) -> tuple[dict[str, tf.Tensor], tf.Tensor]:

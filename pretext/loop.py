@@ -4,9 +4,10 @@ What a run does at a step depends on its flags and the step alone. A run that is
 from its last checkpoint and ends with the weights of a run that was not.
 """
 
+import contextlib
 import dataclasses
-import time
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -16,9 +17,16 @@ from tqdm import tqdm
 
 from data import pipeline
 from data.records import Records
+from data.service import DataService
+from data.unreadable import UnreadableImages
+from pretext.accumulation import Accumulator
 from pretext.task import Batch
-from pretext.trainer import PretextTrainer
+from pretext.trainer import Metrics, PretextTrainer
+from pretext.training_state import TrainingState
+from programs import interruption, strategies, workers
+from programs.clock import Clock
 from programs.metrics_file import MetricsFile
+from programs.profiler import Profiler
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +39,14 @@ class LoopOptions:
         seed: of the order of images and all random choices about them.
         log_every_steps: steps between two rows of metrics.csv.
         checkpoint_every_steps: steps between two checkpoints.
-        jit: whether XLA compiles the replica's step.
+        gradient_accumulation: micro-batches that a replica's part of a batch is computed in, one
+            after the other.
+        jit: whether XLA compiles what a replica does by itself.
+        profile: whether to record a few steps for TensorBoard's profiler.
+        max_bad_fraction: how much of either split may be unreadable, 0 to 1; a run stops as soon
+            as more of it is. What a run that was killed had counted is counted again by the next
+            epoch, which sees every image again.
+        service: who decodes the training images, if not this host.
     """
 
     batch_size: int
@@ -39,7 +54,11 @@ class LoopOptions:
     seed: int
     log_every_steps: int
     checkpoint_every_steps: int
+    gradient_accumulation: int = 1
     jit: bool = False
+    profile: bool = False
+    max_bad_fraction: float = 1.0
+    service: DataService | None = None
 
 
 class Loop:
@@ -68,52 +87,53 @@ class Loop:
         self.options = options
         self.training = training
         self.validation = validation
-        self.unreadable = pipeline.UnreadableImages()
+        self.unreadable = UnreadableImages()
+        self.unreadable_validation = UnreadableImages()
+        self.validated = False
         self.steps_per_epoch = pipeline.steps_per_epoch(training, options.batch_size)
         self.total_steps = self.steps_per_epoch * options.epochs
+        self.is_chief = strategies.is_chief(strategy)
 
         with strategy.scope():
             trainer.optimizer.build(trainer.trainable_variables)
-            # Sums since the last logged step. They are part of the checkpoint, so that a row of
-            # metrics.csv does not depend on where the run was restarted.
-            self.sums = {name: tf.Variable(0.0) for name in ("steps", *trainer.metric_names)}
-        self.checkpoint = tf.train.Checkpoint(
-            weights=[variable.value for variable in trainer.variables],
-            optimizer=[variable.value for variable in trainer.optimizer.variables],
-            sums=self.sums,
-        )
-        self.manager = tf.train.CheckpointManager(
-            self.checkpoint, str(workdir / "checkpoints"), max_to_keep=2
-        )
-        if self.manager.latest_checkpoint:
-            self.checkpoint.restore(self.manager.latest_checkpoint).assert_consumed()
+            if options.gradient_accumulation > 1:
+                self.accumulator = Accumulator(trainer, options.gradient_accumulation)
+        self.state = TrainingState(trainer, strategy, workdir / "checkpoints", self.is_chief)
+        if self.state.restore() and self.is_chief:
             tqdm.write(f"Continuing at step {self.step} of {self.total_steps}.")
-        held_out = [f"val_{name}" for name in trainer.task.metric_names]
-        self.metrics_file = MetricsFile(
-            workdir / "metrics.csv",
-            ["step", "epoch", "learning_rate", *trainer.metric_names, *held_out],
-            self.step,
-        )
-        self.tensorboard = tf.summary.create_file_writer(str(workdir / "tensorboard"))
-        # XLA, where it is asked for, compiles what one replica does, not the distributed step.
-        self._replica_step = tf.function(trainer.train_step, jit_compile=options.jit)
-        self._replica_test = tf.function(trainer.test_sums, jit_compile=options.jit)
+        self.tensorboard_directory = str(workdir / "tensorboard")
+        if self.is_chief:
+            held_out = [f"val_{name}" for name in trainer.task.metric_names]
+            self.metrics_file = MetricsFile(
+                workdir / "metrics.csv",
+                ["step", "epoch", "learning_rate", *trainer.metric_names, *held_out],
+                self.step - self._row_is_due(self.step),
+            )
+            self.tensorboard = tf.summary.create_file_writer(self.tensorboard_directory)
+        # XLA compiles what one replica does by itself: it cannot compile a sum over replicas,
+        # except on a TPU, where it compiles the whole step without being asked.
+        self._gradients, self._test_sums = trainer.gradients, trainer.test_sums
+        if options.jit and not strategies.compiles_everything(strategy):
+            self._gradients = tf.function(trainer.gradients, jit_compile=True)
+            self._test_sums = tf.function(trainer.test_sums, jit_compile=True)
 
     @property
     def step(self) -> int:
         """Updates made so far."""
-        return int(self.trainer.optimizer.iterations.numpy())
+        return self.state.step
 
     def run(self) -> None:
         """Trains to the end of the last epoch and leaves a checkpoint of it.
 
         Raises:
-            ValueError: all images of a batch were unreadable.
-            FloatingPointError: the loss is not finite.
+            ValueError: all images of a batch were unreadable, or too many of a split.
+            FloatingPointError: the loss or a weight is not finite.
+            OSError: a checkpoint or a row of metrics could not be written.
+            ConnectionError: another machine that takes part is gone.
+            Interrupted: a signal came; the state is saved.
         """
         options = self.options
-        if self.step == self.total_steps:
-            return
+        first = self.step + 1
         batches = iter(self._distribute(self._training_batches))
         bar = tqdm(
             total=self.total_steps * options.batch_size,
@@ -122,28 +142,37 @@ class Loop:
             desc=self.trainer.task.name,
             smoothing=0.02,
             mininterval=1.0,
+            disable=not self.is_chief,
         )
+        profiles = options.profile and self.is_chief
+        profiler = Profiler(self.step, self.total_steps, self.tensorboard_directory)
         shown = self.trainer.task.metric_names[0]
-        with bar:
+        with bar, workers.told_when_gone(self.strategy), contextlib.ExitStack() as stack:
             clock = Clock(self.step)
-            for step in range(self.step + 1, self.total_steps + 1):
-                with self.unreadable.explained(options.batch_size):
-                    self._train_step(next(batches))
+            if self._row_is_due(self.step):
+                self._finish_row(self.step, 0.0)
+            for step in range(first, self.total_steps + 1):
+                record = profiler.record(step) if profiles else contextlib.nullcontext()
+                service = options.service
+                decoding = service.explained(step) if service else contextlib.nullcontext()
+                with self.unreadable.explained(options.batch_size), decoding, record:
+                    self._update_from(batches)
+                self.unreadable.check(self.training, options.max_bad_fraction)
+                if step == first:
+                    # Before, a signal may end the run at once, and tracing takes long.
+                    stack.enter_context(interruption.postponed())
                 bar.update(options.batch_size)
-                ends_epoch = step % self.steps_per_epoch == 0
-                if ends_epoch or step % options.log_every_steps == 0:
-                    row = self._means(step)
-                    images_per_second = clock.lap(step) * options.batch_size
-                    if ends_epoch:
-                        row |= self.validate()
+                if self._row_is_due(step):
+                    row = self._finish_row(step, clock.lap(step) * options.batch_size)
+                    if step % self.steps_per_epoch == 0:
                         clock = Clock(step)
-                    self._log(row, images_per_second)
                     bar.set_postfix({k: f"{row[k]:.3f}" for k in row if k.endswith(shown)})
                 if step % options.checkpoint_every_steps == 0 or step == self.total_steps:
-                    self._check_finite(step)
-                    self.manager.save(checkpoint_number=step)
-        if self.unreadable.reasons:
-            logging.warning("%s", self.unreadable.summary())
+                    self.state.save(step)
+                self.state.stop_if_asked()
+        for unreadable in (self.unreadable, self.unreadable_validation):
+            if unreadable.reasons:
+                logging.warning("%s", unreadable.summary())
 
     def validate(self) -> dict[str, float]:
         """The task's metrics on the validation split, by name with `val_` before it.
@@ -151,15 +180,18 @@ class Loop:
         Raises:
             ValueError: no image of the split can be read.
         """
-        totals: dict[str, float] = {}
-        for batch in self._distribute(self._validation_batches):
-            for name, value in self._test_step(batch).items():
-                totals[name] = totals.get(name, 0.0) + float(value)
+        names = [*self.trainer.task.metric_names, "examples"]
+        sums = []
+        for batch in self._validation_stream:
+            sums.append(self._test_step(batch))
+            self.state.stop_if_asked()
+        self.unreadable_validation.check(self.validation, self.options.max_bad_fraction)
+        totals = dict(zip(names, np.sum(sums, axis=0, dtype=np.float64).tolist(), strict=True))
         examples = totals.pop("examples")
         if not examples:
             raise ValueError(
                 f"split {self.validation.split} of {self.validation.dataset} has no readable "
-                f"image; {self.unreadable.summary()}"
+                f"image; {self.unreadable_validation.summary()}"
             )
         return {f"val_{name}": value / examples for name, value in totals.items()}
 
@@ -174,8 +206,10 @@ class Loop:
             draws=task.draws,
             start_step=self.step,
             shard=pipeline.Shard(context.input_pipeline_id, context.num_input_pipelines),
-            replicas=context.num_replicas_in_sync,
+            # To the pipeline, micro-batches are the parts of more replicas.
+            replicas=context.num_replicas_in_sync * self.options.gradient_accumulation,
             unreadable=self.unreadable,
+            service=self.options.service,
         )
 
     def _validation_batches(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
@@ -187,51 +221,86 @@ class Loop:
             draws=task.draws,
             shard=pipeline.Shard(context.input_pipeline_id, context.num_input_pipelines),
             replicas=context.num_replicas_in_sync,
-            unreadable=self.unreadable,
+            unreadable=self.unreadable_validation,
         )
+
+    @functools.cached_property
+    def _validation_stream(self) -> tf.distribute.DistributedDataset:
+        return self._distribute(self._validation_batches)
 
     def _distribute(
         self, make: Callable[[tf.distribute.InputContext], tf.data.Dataset]
     ) -> tf.distribute.DistributedDataset:
         return self.strategy.distribute_datasets_from_function(make)
 
+    def _update_from(self, batches: Iterator[Batch]) -> None:
+        """One update of the weights, from the next batch or micro-batches."""
+        if self.options.gradient_accumulation == 1:
+            self._train_step(next(batches))
+            return
+        for _ in range(self.options.gradient_accumulation):
+            self._accumulate(next(batches))
+        self._apply_accumulated()
+
     @tf.function
     def _train_step(self, batch: Batch) -> None:
-        metrics = self.strategy.run(self._replica_step, (batch,))
-        self.sums["steps"].assign_add(1.0)
-        for name, value in metrics.items():
-            mean = self.strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None)
-            self.sums[name].assign_add(mean)
+        def step(batch: Batch) -> Metrics:
+            return self.trainer.update(*self._gradients(batch))
+
+        self._add(self.strategy.run(step, (batch,)))
 
     @tf.function
-    def _test_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-        sums = self.strategy.run(self._replica_test, (batch,))
-        return {
-            name: self.strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
-            for name, value in sums.items()
-        }
+    def _accumulate(self, batch: Batch) -> None:
+        self.strategy.run(lambda batch: self.accumulator.add(*self._gradients(batch)), (batch,))
 
-    def _means(self, step: int) -> dict[str, float]:
-        """A row of metrics: means since the last row, which end here."""
-        self._check_finite(step)
-        steps = self.sums["steps"].numpy()
+    @tf.function
+    def _apply_accumulated(self) -> None:
+        self._add(self.strategy.run(lambda: self.trainer.update(*self.accumulator.take())))
+
+    def _add(self, metrics: Metrics) -> None:
+        """Adds an update's metrics, the same on all replicas, to the sums for the next row."""
+        first = self.strategy.experimental_local_results
+        self.state.sums.add({name: first(value)[0] for name, value in metrics.items()})
+
+    @tf.function
+    def _test_step(self, batch: Batch) -> tf.Tensor:
+        """The sums over all replicas, in the order of the task's metrics, and examples last."""
+
+        def sums(batch: Batch) -> tf.Tensor:
+            of_replica = self._test_sums(batch)
+            names = [*self.trainer.task.metric_names, "examples"]
+            return tf.stack([of_replica[name] for name in names])
+
+        return self.strategy.reduce("SUM", self.strategy.run(sums, (batch,)), axis=None)
+
+    def _row_is_due(self, step: int) -> bool:
+        """Whether metrics.csv has a row for the step, and it has not been written.
+
+        A run that is stopped in its validation goes on with it: its checkpoint's sums are not
+        empty as they are behind a written row.
+        """
+        ends_row = step % self.steps_per_epoch == 0 or step % self.options.log_every_steps == 0
+        return ends_row and self.state.sums.steps > 0
+
+    def _finish_row(self, step: int, images_per_second: float) -> dict[str, float]:
+        """Logs the means since the last row, with a validation where an epoch ends."""
+        self.state.check(step)
         row: dict[str, float] = {
             "step": step,
             "epoch": step / self.steps_per_epoch,
-            "learning_rate": float(self.trainer.optimizer.learning_rate),
+            "learning_rate": float(self.trainer.optimizer.learning_rate.numpy()),
+            **self.state.sums.means(),
         }
-        row |= {name: float(self.sums[name].numpy() / steps) for name in self.trainer.metric_names}
-        for variable in self.sums.values():
-            variable.assign(0.0)
+        if step % self.steps_per_epoch == 0:
+            if not self.validated:
+                # The first validation traces its step, which may outlast a signal's grace.
+                self.state.save(step)
+            row |= self.validate()
+            self.validated = True
+        if self.is_chief:
+            self._log(row, images_per_second)
+        self.state.sums.reset()
         return row
-
-    def _check_finite(self, step: int) -> None:
-        if not np.isfinite(self.sums["loss"].numpy()):
-            last = self.manager.latest_checkpoint or "none yet"
-            raise FloatingPointError(
-                f"the loss is not finite at step {step} (or since the row before it); "
-                f"last good checkpoint: {last}; try a smaller --learning_rate"
-            )
 
     def _log(self, row: dict[str, float], images_per_second: float) -> None:
         self.metrics_file.append(row)
@@ -240,18 +309,3 @@ class Loop:
                 if name != "step":
                     tf.summary.scalar(name, value)
         self.tensorboard.flush()
-
-
-class Clock:
-    """Steps per second between two looks at it, from a given step on."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-        self.time = time.perf_counter()
-
-    def lap(self, step: int) -> float:
-        """Steps per second since the last lap."""
-        now = time.perf_counter()
-        rate = (step - self.step) / (now - self.time)
-        self.step, self.time = step, now
-        return rate

@@ -12,6 +12,7 @@ import tensorflow as tf
 from data import images as host
 from pretext import patches
 from pretext.classification import ACCURACIES, accuracies, cross_entropy
+from pretext.heads import patch_head
 from pretext.task import Batch, Representations, TaskOptions, check_embedded_views
 
 # [C] A network is probed on a central 192×192 of images whose smaller side has 224 pixels.
@@ -62,6 +63,14 @@ class PatchTask:
             name="embedding",
         )(pre_logits)
         return keras.ops.reshape(embeddings, (-1, self.patches, self.options.embedding_size))
+
+    def perceptron(self, input_size: int, num_classes: int) -> keras.Model:
+        """The head's end: from rows of concatenated embeddings to logits."""
+        return patch_head(
+            input_size,
+            num_classes,
+            synchronized_batch_norm=self.options.synchronized_batch_norm,
+        )
 
     def patch_views(self, batch: Batch) -> tf.Tensor:
         """(N, crop, crop, 3) images to (N · patches, patch, patch, 3) standardised patches."""

@@ -9,7 +9,6 @@ import keras
 import tensorflow as tf
 
 from pretext import patches
-from pretext.heads import patch_head
 from pretext.patch_task import PatchTask
 from pretext.task import Batch, TaskOptions
 
@@ -36,7 +35,7 @@ class RelativePatchLocation(PatchTask):
             output_shape=lambda _: (None, size),
             name="pairs",
         )
-        logits = patch_head(size, self.locations)(pair(self.embeddings(pre_logits)))
+        logits = self.perceptron(size, self.locations)(pair(self.embeddings(pre_logits)))
         return keras.Model({"pre_logits": pre_logits}, logits, name="head")
 
     def views(self, batch: Batch, training: bool) -> tuple[dict[str, tf.Tensor], tf.Tensor]:

@@ -31,12 +31,16 @@ class TaskOptions:
         grey_probability: of exemplar's views and of patches to turn grey.
         views_per_image: of exemplar.
         margin: of exemplar's triplet loss.
+        global_negatives: of exemplar: whether triplets are looked for among the images of all
+            replicas, and not of each by itself.
         patch_size: of the patch tasks: pixels of a patch's sides.
         patches_per_side: of the patch tasks: side of the grid.
         permutations: of jigsaw: how many it tells apart.
         permutations_per_image: of jigsaw: how many of them are shown of each image.
         permutations_seed: of jigsaw: what they are generated from.
         permutations_file: of jigsaw: a file in the published format to read them from instead.
+        synchronized_batch_norm: of the patch tasks' head: whether the replicas of a strategy share
+            their batch statistics.
     """
 
     resize_size: int = 256
@@ -48,12 +52,14 @@ class TaskOptions:
     grey_probability: float = 2 / 3
     views_per_image: int = 8
     margin: float = 0.5
+    global_negatives: bool = False
     patch_size: int = 64
     patches_per_side: int = 3
     permutations: int = 100
     permutations_per_image: int = 16
     permutations_seed: int = 0
     permutations_file: str | None = None
+    synchronized_batch_norm: bool = False
 
 
 def check_embedded_views(options: TaskOptions) -> None:

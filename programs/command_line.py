@@ -1,10 +1,14 @@
-"""From a command line to `main`, and from an error to one line."""
+"""From a command line to `main`, and from an error or a signal to one line and a status."""
 
 import os
 import sys
 from collections.abc import Callable
 
+import tensorflow as tf
 from absl import app, flags, logging
+
+from programs import interruption
+from programs.error_lines import reason
 
 
 def flag_texts(names: list[str]) -> dict[str, str]:
@@ -17,15 +21,21 @@ def flag_texts(names: list[str]) -> dict[str, str]:
 
 
 def run(program: str, main: Callable[[list[str]], None]) -> None:
-    """Runs a program's `main`; what a user can cause ends with one line and status 1.
+    """Runs a program's `main`; what a user or a machine can cause ends with one line.
 
-    The environment variable TRACEBACK shows where it came from instead.
+    The exit status is 0 when all is done, 1 for an error, 130 after Ctrl-C
+    and 143 after SIGTERM; docs/failures.md says what each leaves behind. The environment variable
+    TRACEBACK shows where an error came from instead.
     """
     logging.set_verbosity(logging.WARNING)
+    interruption.install(program)
     try:
         app.run(main)
-    except (ValueError, FloatingPointError, OSError) as error:
+    except interruption.Interrupted as interrupted:
+        interruption.leave(str(interrupted))
+    except (ValueError, FloatingPointError, OSError, MemoryError, tf.errors.OpError) as error:
         if os.environ.get("TRACEBACK"):
             raise
-        print(f"{program}: {error}", file=sys.stderr)
+        text = reason(error) if isinstance(error, tf.errors.OpError) else str(error)
+        print(f"{program}: {text or type(error).__name__}", file=sys.stderr)
         sys.exit(1)

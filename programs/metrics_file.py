@@ -6,6 +6,7 @@ import io
 import tensorflow as tf
 from etils import epath
 
+from programs.error_lines import writing
 from programs.run_directory import write_whole
 
 
@@ -32,7 +33,7 @@ class MetricsFile:
         """Adds a row; columns that it lacks stay empty."""
         text = io.StringIO()
         csv.DictWriter(text, self.columns, lineterminator="\n").writerow(row)
-        with tf.io.gfile.GFile(str(self.path), "a") as file:
+        with writing(self.path), tf.io.gfile.GFile(str(self.path), "a") as file:
             file.write(text.getvalue())
 
 

@@ -2,13 +2,15 @@
 
 They are written straight to the standard error stream, by libraries that do not ask for a log
 level yet (oneDNN's notice, CUDA's search for drivers), when TensorFlow is imported and when it
-first looks for devices. A failing import still raises, and shows, its error.
+first looks for devices. A failing import still raises, and shows, its error; Ctrl-C during the
+imports ends without a traceback.
 """
 
 import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from types import TracebackType
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -31,6 +33,17 @@ with _no_standard_error():
     import tensorflow as tf
 
     tf.config.list_physical_devices()
+
+
+def _no_traceback_for_ctrl_c(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    """Ctrl-C while the imports of a program last, before `programs.interruption` is at work."""
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)
+
+
+sys.excepthook = _no_traceback_for_ctrl_c
 
 # Notices of deprecation inside of libraries.
 tf.get_logger().setLevel("ERROR")

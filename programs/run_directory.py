@@ -1,6 +1,7 @@
 """What a run leaves in its directory, and how a second start finds its way in it.
 
 WORKDIR/flags.cfg      the run's flags; `train.py --flagfile=WORKDIR/flags.cfg` repeats it
+WORKDIR/lock           empty; locked by the run that is at work here
 WORKDIR/metrics.csv    a row for every logged step
 WORKDIR/checkpoints/   weights, optimiser and step
 WORKDIR/tensorboard/   the same metrics for TensorBoard
@@ -11,9 +12,15 @@ WORKDIR/backbone.keras the backbone as Keras' own file, with --export_keras
 import tensorflow as tf
 from etils import epath
 
+from programs import locks
+from programs.error_lines import writing
+
 
 def claim(workdir: str, flags: dict[str, str], may_differ: tuple[str, ...] = ()) -> epath.Path:
     """Makes the run's directory, or checks that the one there belongs to the same run.
+
+    The directory is locked until `main` ends. One that holds flags and no result yet, of a run
+    that failed early, is taken over whatever its flags are.
 
     Args:
         workdir: the directory.
@@ -24,35 +31,64 @@ def claim(workdir: str, flags: dict[str, str], may_differ: tuple[str, ...] = ())
         The directory's path.
 
     Raises:
-        ValueError: the directory holds a run with other flags; names those that differ.
+        ValueError: another process is at work in the directory, or it holds a run with other
+            flags, whose differences are named, or the flags there cannot be read.
     """
     if not workdir:
         raise ValueError("--workdir is missing: name a directory for the run's files")
     root = epath.Path(workdir)
+    if root.exists() and not root.is_dir():
+        raise ValueError(f"--workdir={workdir} is a file; name a directory for the run's files")
+    root.mkdir(parents=True, exist_ok=True)
+    locks.hold(root)
     file = root / "flags.cfg"
-    if file.exists():
-        lines = [
-            line[2:].split("=", 1) for line in file.read_text().splitlines() if line[:2] == "--"
-        ]
-        before = dict(lines)
-        names = sorted(set(before) | set(flags))
-        differ = [
-            f"--{name} (there {before.get(name, 'unset')}, now {flags.get(name, 'unset')})"
-            for name in names
-            if name not in may_differ and before.get(name) != flags.get(name)
-        ]
+    if file.exists() and _has_results(root):
+        differ = _differences(file, flags, may_differ)
         if differ:
             raise ValueError(
                 f"{workdir} holds a run with other flags: {', '.join(differ)}; "
                 "use another --workdir, or the same flags to continue that run"
             )
-    root.mkdir(parents=True, exist_ok=True)
     write_whole(file, "".join(f"--{name}={value}\n" for name, value in sorted(flags.items())))
     return root
+
+
+def _differences(file: epath.Path, flags: dict[str, str], may_differ: tuple[str, ...]) -> list[str]:
+    """The flags that differ from those in the file, with both values."""
+    lines = file.read_bytes().decode(errors="replace").splitlines()
+    before = dict(line[2:].split("=", 1) for line in lines if line[:2] == "--" and "=" in line)
+    if not before:
+        raise ValueError(
+            f"{file} is damaged, so that nobody can tell what the results beside it are of: "
+            "use another --workdir"
+        )
+    return [
+        f"--{name} (there {before.get(name, 'unset')}, now {flags.get(name, 'unset')})"
+        for name in sorted(set(before) | set(flags))
+        if name not in may_differ and before.get(name) != flags.get(name)
+    ]
+
+
+def _has_results(directory: epath.Path) -> bool:
+    """Whether there is anything in a run's directory that took more than starting it."""
+    for path in directory.iterdir():
+        if path.name in ("flags.cfg", "lock", "tensorboard") or "incomplete" in path.name:
+            continue
+        if path.is_dir():
+            if _has_results(path):
+                return True
+        elif path.name != "metrics.csv" or path.read_bytes().count(b"\n") > 1:
+            return True
+    return False
 
 
 def write_whole(path: epath.Path, text: str) -> None:
     """Writes a file so that it is never seen half written."""
     beside = path.with_name(path.name + ".incomplete")
-    beside.write_text(text)
-    tf.io.gfile.rename(str(beside), str(path), overwrite=True)
+    with writing(path):
+        try:
+            beside.write_text(text)
+            tf.io.gfile.rename(str(beside), str(path), overwrite=True)
+        except (OSError, tf.errors.OpError):
+            beside.unlink(missing_ok=True)  # It takes room that may be short.
+            raise

@@ -58,8 +58,9 @@ def start(program: str, *arguments: str) -> subprocess.Popen:
         [sys.executable, str(ROOT / program), *arguments],
         env=ENVIRONMENT,
         cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 

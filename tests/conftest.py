@@ -7,10 +7,10 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("MPLBACKEND", "agg")
 
-import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+
+from tests.pictures import write_labelled_folder
 
 LOGICAL_DEVICES = 4
 
@@ -30,13 +30,5 @@ def mirrored() -> tf.distribute.Strategy:
 def labelled_folder(tmp_path_factory) -> str:
     """120 small JPEGs of two classes, bright above and bright below, and one broken file."""
     root = tmp_path_factory.mktemp("labelled")
-    random = np.random.default_rng(0)
-    for number in range(120):
-        label = ("above", "below")[number % 2]
-        pixels = random.integers(0, 100, (40, 48, 3))
-        half = slice(0, 20) if label == "above" else slice(20, 40)
-        pixels[half] += random.integers(80, 150)
-        (root / label).mkdir(exist_ok=True)
-        Image.fromarray(pixels.astype(np.uint8)).save(root / label / f"{number:03}.jpg")
-    (root / "above" / "broken.jpg").write_bytes(b"not a picture")
+    write_labelled_folder(root)
     return str(root)

@@ -5,6 +5,7 @@ import json
 import pathlib
 import signal
 import time
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 import models
+from programs import run_directory
 from tests import command_line
 
 TINY = [
@@ -78,18 +80,42 @@ def test_the_export_has_a_card_and_leads_back_to_keras(finished):
         np.testing.assert_allclose(outputs[layer], expected[layer], rtol=1e-5, atol=1e-6)
 
 
-def test_a_killed_run_ends_with_the_same_bits(finished, labelled_folder, tmp_path):
+def rows(run: pathlib.Path) -> int:
+    """Rows of metrics.csv so far."""
+    path = run / "metrics.csv"
+    return max(len(path.read_text().splitlines()) - 1, 0) if path.exists() else 0
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.time() + 300
+    while not condition():
+        assert time.time() < deadline, "too slow"
+        time.sleep(0.02)
+
+
+def test_a_run_that_is_killed_and_stopped_ends_with_the_same_bits(
+    finished, labelled_folder, tmp_path
+):
     run = tmp_path / "killed"
+    # No checkpoint but that which SIGTERM asks for, and the one before the first validation.
     data = [f"--data_dir={labelled_folder}", f"--workdir={run}", "--epochs=2"]
-    process = command_line.start("train.py", *TINY, *data)
-    deadline = time.time() + 120
-    while not tf.train.latest_checkpoint(run / "checkpoints") and time.time() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert tf.train.latest_checkpoint(run / "checkpoints"), "killed before its first checkpoint"
-    assert not (run / "saved_model").exists(), "killed too late to show anything"
-    command_line.run("train.py", *TINY, *data)
+    arguments = [*TINY, *data, "--checkpoint_every_steps=1000"]
+    for number, status in ((signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)):
+        before = rows(run)
+        process = command_line.start("train.py", *arguments)
+        wait_for(lambda before=before: rows(run) > before)
+        with pytest.raises(ValueError, match="killed is in use by another run"):
+            run_directory.claim(str(run), {})
+        process.send_signal(number)
+        _, error = process.communicate()
+        assert process.returncode == status, error
+        if number == signal.SIGTERM:
+            latest = tf.train.latest_checkpoint(run / "checkpoints")
+            last_line = error.replace("\r", "\n").splitlines()[-1]
+            assert last_line.startswith("train.py: stopped by SIGTERM: step "), error
+            assert f"is saved in {latest}; the same command" in last_line
+    assert not (run / "saved_model").exists(), "stopped too late to show anything"
+    command_line.run("train.py", *arguments)
     expected, continued = weights(finished), weights(run)
     assert set(expected) == set(continued)
     for name in expected:
@@ -180,6 +206,11 @@ def test_bad_input_of_train(finished, labelled_folder, tmp_path):
         "the image would be smaller than the crop": line("--crop_size=40"),
         "widening_factor": line("--widening_factor=0"),
         "--workdir is missing": line("--workdir="),
+        "must be between 0 and 1": line("--max_bad_fraction=1.5"),
+        "is no address: use grpc://HOST:PORT": line("--data_service=localhost"),
+        "above/broken.jpg (Unknown image file format": line(
+            "--max_bad_fraction=0.005", f"--workdir={tmp_path / 'rotten'}", "--train_split=all"
+        ),
     }
     for expected, error in zip(
         cases, command_line.errors("train.py", list(cases.values())), strict=True
@@ -204,6 +235,9 @@ def test_bad_input_of_eval(finished, labelled_folder, tmp_path):
         "use auto, paper or a number": line("--l2=much"),
         "is no directory": line(f"--data_dir={tmp_path / 'none'}"),
         "the image would be smaller than the crop": line("--crop_size=100"),
+        "more than --max_bad_fraction=0.005 allows": line(
+            "--max_bad_fraction=0.005", f"--workdir={tmp_path / 'rotten'}", "--train_split=all"
+        ),
         "run eval.py with --workdir": line(f"--compare={tmp_path}"),
     }
     for expected, error in zip(

@@ -1,9 +1,13 @@
+import dataclasses
+
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import data
 from data import images, pipeline
+from data.unreadable import UnreadableImages
 
 SIZE = 24
 VIEW = images.RandomCrop(0, SIZE)
@@ -49,6 +53,19 @@ def test_starting_at_a_step_gives_what_the_whole_run_gives(folder, start):
     assert_same(training(folder)[start:], training(folder, start_step=start))
 
 
+def test_what_is_skipped_at_a_restart_is_not_even_read(folder):
+    read = []
+
+    def reading(path):
+        tf.py_function(lambda path: read.append(path.numpy()), [path], [])
+        return tf.io.read_file(path)
+
+    records = dataclasses.replace(data.load("folder", "all", folder), read=reading)
+    settings = {"batch_size": 8, "epochs": 2, "seed": 5, "start_step": 6 + 4}
+    assert len(list(pipeline.training_batches(records, VIEW, **settings))) == 2
+    assert len(set(read)) == 2 * 8
+
+
 def test_epochs_and_seeds_differ_and_the_global_seed_does_not_matter(folder):
     import keras
 
@@ -68,7 +85,7 @@ def test_hosts_share_a_batch(folder):
 
 
 def test_unreadable_images_are_replaced_and_named(folder):
-    unreadable = pipeline.UnreadableImages()
+    unreadable = UnreadableImages()
     batches = training(folder, unreadable=unreadable)
     assert all(batch["valid"].all() for batch in batches)
     assert all(batch["image"].reshape(8, -1).any(axis=1).all() for batch in batches)

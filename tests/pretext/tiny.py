@@ -4,10 +4,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from models.layers import BatchNormalization
+
 LAYERS = ("block1", "block2", "block3", "block4", "pre_logits")
 
 
-def network(width: int = 8) -> keras.Model:
+def network(width: int = 8, synchronized: bool = False) -> keras.Model:
     """Four convolutions with batch normalisation; `pre_logits` has 4 · width values."""
     images = x = keras.Input((None, None, 3))
     outputs = {}
@@ -20,7 +22,7 @@ def network(width: int = 8) -> keras.Model:
             use_bias=False,
             kernel_regularizer=keras.regularizers.L2(1e-4),
         )(x)
-        x = keras.layers.BatchNormalization(momentum=0.9)(x)
+        x = BatchNormalization(momentum=0.9, synchronized=synchronized)(x)
         outputs[block] = x = keras.layers.ReLU()(x)
     outputs["pre_logits"] = keras.layers.GlobalAveragePooling2D()(x)
     return keras.Model(images, outputs)

@@ -1,0 +1,264 @@
+"""Images per second and core of the input pipeline: this project's against two others.
+
+    python -m benchmarks.input_pipeline
+
+Writes JPEGs of 500×375 pixels and 70 to 110 kB, as ImageNet's are, and makes batches of 224×224
+views of them, ready for the training step, in three ways:
+
+- ours: `data.pipeline.training_batches` with the Inception crop, the augmentation of rotation;
+  the colour distortion is the device's (`pretext.colour`) and not part of any input pipeline,
+- Pillow: as many processes as cores, each making random resized crops, flipped half the time,
+  into batches that are sent to this process,
+- float: the whole image decoded and turned to float, then crop, flip and colour distortion, all
+  in tf.data, as the released code does.
+
+The three take turns, and the median of their rounds counts. The last lines say what a training
+step consumes, so where the bottleneck is: a step of ResNet50 v2 measured here, and devices'
+images per second as `--device_rates` gives them.
+"""
+
+import argparse
+import io
+import math
+import multiprocessing
+import os
+import pathlib
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image
+
+WIDTH, HEIGHT, VIEW, BATCH = 500, 375, 224, 64
+KILOBYTES = (70, 110)
+AREA, ASPECT = (0.05, 1.0), (3 / 4, 4 / 3)
+
+
+def photograph(random: np.random.Generator) -> bytes:
+    """A JPEG with the spectrum of a photograph, strong in coarse and weak in fine structure."""
+    pixels = np.full((HEIGHT, WIDTH, 3), 120.0)
+    for cells, contrast in ((4, 70), (12, 40), (40, 25), (120, 15), (350, 10)):
+        grid = random.normal(size=(cells * HEIGHT // WIDTH + 1, cells, 3))
+        grid = contrast * (0.7 * grid.mean(-1, keepdims=True) * math.sqrt(3) + 0.3 * grid)
+        for channel in range(3):
+            layer = Image.fromarray(grid[..., channel].astype(np.float32))
+            pixels[..., channel] += layer.resize((WIDTH, HEIGHT), Image.BICUBIC)
+    image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+    target = 1000 * random.uniform(75, 105)
+    attempts = []
+    for quality in range(70, 99, 2):
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=quality)
+        attempts.append(buffer.getvalue())
+    encoded = min(attempts, key=lambda attempt: abs(len(attempt) - target))
+    assert 1000 * KILOBYTES[0] <= len(encoded) <= 1000 * KILOBYTES[1], len(encoded)
+    return encoded
+
+
+# ---------------------------------------------------------------- Pillow
+
+
+def pillow_view(path: str, random: np.random.Generator) -> np.ndarray:
+    """A rectangle of random area and aspect, resized, and a flip."""
+    with Image.open(path) as file:
+        image = file.convert("RGB")
+    for _ in range(10):
+        area = random.uniform(*AREA) * image.width * image.height
+        aspect = math.exp(random.uniform(*map(math.log, ASPECT)))
+        width, height = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if width <= image.width and height <= image.height:
+            break
+    else:
+        width = height = min(image.size)
+    left = random.integers(0, image.width - width + 1)
+    top = random.integers(0, image.height - height + 1)
+    view = image.crop((left, top, left + width, top + height))
+    view = view.resize((VIEW, VIEW), Image.BILINEAR)
+    if random.random() < 0.5:
+        view = view.transpose(Image.FLIP_LEFT_RIGHT)
+    return np.asarray(view)
+
+
+def pillow_batch(job: tuple[list[str], int]) -> np.ndarray:
+    paths, seed = job
+    random = np.random.default_rng(seed)
+    return np.stack([pillow_view(path, random) for path in paths])
+
+
+def pillow_batches(paths: list[str], pool: multiprocessing.pool.Pool) -> Iterator[np.ndarray]:
+    def jobs() -> Iterator[tuple[list[str], int]]:
+        for seed in range(10**9):
+            order = np.random.default_rng(seed).permutation(len(paths))
+            yield [paths[i] for i in np.resize(order, BATCH)], seed
+
+    running = []
+    for job in jobs():
+        running.append(pool.apply_async(pillow_batch, (job,)))
+        if len(running) > 2 * (os.cpu_count() or 1):
+            yield running.pop(0).get()
+
+
+# ---------------------------------------------------------------- tf.data
+
+
+def our_batches(folder: str) -> Iterator[object]:
+    """The project's pipeline."""
+    import data
+    from data import pipeline
+    from data.images import InceptionCrop
+    from pretext import colour
+
+    batches = pipeline.training_batches(
+        data.load("folder", "all", folder),
+        InceptionCrop(VIEW, AREA, ASPECT),
+        batch_size=BATCH,
+        epochs=10**6,
+        seed=0,
+        draws=colour.DRAWS,
+    )
+    return iter(batches)
+
+
+def float_batches(paths: list[str]) -> Iterator[object]:
+    """Full decode, float, crop, flip and colours on the host."""
+    import tensorflow as tf
+
+    def view(path: tf.Tensor) -> tf.Tensor:
+        image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
+        image = tf.image.convert_image_dtype(image, tf.float32)
+        begin, size, _ = tf.image.sample_distorted_bounding_box(
+            tf.shape(image),
+            tf.zeros([0, 0, 4]),
+            min_object_covered=0.0,
+            area_range=AREA,
+            aspect_ratio_range=ASPECT,
+            max_attempts=100,
+            use_image_if_no_bounding_boxes=True,
+        )
+        image = tf.image.resize(tf.slice(image, begin, size), [VIEW, VIEW])
+        image = tf.image.random_flip_left_right(image)
+        image = tf.image.random_brightness(image, 32 / 255)
+        image = tf.image.random_saturation(image, 0.5, 1.5)
+        image = tf.image.random_hue(image, 0.2)
+        image = tf.image.random_contrast(image, 0.5, 1.5)
+        return tf.ensure_shape(tf.clip_by_value(image, 0.0, 1.0), [VIEW, VIEW, 3])
+
+    dataset = tf.data.Dataset.from_tensor_slices(paths).repeat().shuffle(1024)
+    dataset = dataset.map(view, num_parallel_calls=tf.data.AUTOTUNE)
+    return iter(dataset.batch(BATCH).prefetch(tf.data.AUTOTUNE))
+
+
+# ---------------------------------------------------------------- the training step
+
+
+def step_rate(widening_factor: int) -> float:
+    """Images per second of a rotation training step (four turns an image) on this machine."""
+    import tensorflow as tf
+
+    import models
+    from optimisation.momentum import Momentum
+    from pretext.rotation import Rotation
+    from pretext.task import TaskOptions
+    from pretext.trainer import PretextTrainer
+
+    task = Rotation(TaskOptions())
+    trainer = PretextTrainer(task, models.build("resnet50_v2", widening_factor=widening_factor))
+    trainer.compile(optimizer=Momentum(0.1, 0.9))
+    trainer.optimizer.build(trainer.trainable_variables)
+    step = tf.function(trainer.train_step)
+    images = 4
+    batch = {
+        "image": tf.zeros([images, VIEW, VIEW, 3], tf.uint8),
+        "draws": tf.random.stateless_uniform([images, task.draws], [0, 0]),
+        "label": tf.zeros([images], tf.int64),
+        "valid": tf.ones([images]),
+    }
+    seconds = []
+    for _ in range(4):
+        start = time.perf_counter()
+        float(step(batch)["loss"])
+        seconds.append(time.perf_counter() - start)
+    return images / min(seconds)
+
+
+def parse_rate(text: str) -> tuple[str, float]:
+    name, _, rate = text.rpartition("=")
+    return name, float(rate)
+
+
+def main() -> None:
+    """Lets the three take turns and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=256, help="JPEGs to write")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each way")
+    parser.add_argument("--batches", type=int, default=16, help=f"of {BATCH} images in a turn")
+    parser.add_argument(
+        "--device_rates",
+        type=parse_rate,
+        nargs="*",
+        default=[],
+        metavar="NAME=RATE",
+        help="images/s that a device's training step takes in, to compare with",
+    )
+    parser.add_argument("--widening_factor", type=int, default=4, help="of the measured step")
+    arguments = parser.parse_args()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+    with tempfile.TemporaryDirectory() as folder:
+        random = np.random.default_rng(0)
+        sizes = []
+        for number in range(arguments.images):
+            path = pathlib.Path(folder) / f"{number:04}.jpg"
+            path.write_bytes(photograph(random))
+            sizes.append(path.stat().st_size / 1000)
+        paths = sorted(str(path) for path in pathlib.Path(folder).iterdir())
+        print(
+            f"{len(paths)} JPEGs of {WIDTH}×{HEIGHT}, {min(sizes):.0f} to {max(sizes):.0f} kB "
+            f"(mean {statistics.mean(sizes):.0f}); {cores} cores"
+        )
+        # The processes are started before TensorFlow is, which does not survive a fork.
+        with multiprocessing.Pool(cores) as pool:
+            os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+            ways = {
+                "ours": lambda: our_batches(folder),
+                "Pillow": lambda: pillow_batches(paths, pool),
+                "float": lambda: float_batches(paths),
+            }
+            rates = measure(ways, arguments.rounds, arguments.batches)
+    print(f"{'':8} {'images/s':>9} {'per core':>9}  ours is")
+    for name, rate in rates.items():
+        print(f"{name:8} {rate:9.0f} {rate / cores:9.0f}  {rates['ours'] / rate:.2f} times")
+
+    step = step_rate(arguments.widening_factor)
+    consumers = [(f"ResNet50 v2 k = {arguments.widening_factor}, these {cores} cores", step)]
+    print("\nA training step of rotation takes in (each image turned four ways):")
+    for name, rate in consumers + arguments.device_rates:
+        needed = rate / (rates["ours"] / cores)
+        bottleneck = "the step" if rate < rates["ours"] else "the input"
+        print(
+            f"{name:40} {rate:8.1f} images/s: {needed:7.2f} cores' decoding; "
+            f"with {cores}, {bottleneck} is the bottleneck"
+        )
+
+
+def measure(ways: dict, rounds: int, batches: int) -> dict[str, float]:
+    """Images per second of each way, the median of the rounds."""
+    rates = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, make in ways.items():
+            stream = make()
+            for _ in range(4):  # until its threads and buffers are there
+                next(stream)
+            start = time.perf_counter()
+            for _ in range(batches):
+                next(stream)
+            rates[name].append(batches * BATCH / (time.perf_counter() - start))
+            del stream
+            time.sleep(0.5)  # until its threads have stopped
+    return {name: statistics.median(values) for name, values in rates.items()}
+
+
+if __name__ == "__main__":
+    main()

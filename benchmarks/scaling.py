@@ -1,0 +1,183 @@
+"""Images per second of the training loop by number of devices, and what the loop itself costs.
+
+    python -m benchmarks.scaling --data_dir=datasets
+
+trains rotation at the demo's scale (ResNet50 v2, k = 1, 56×56, batch 32, the data set scenes), each
+line in processes of its own, and prints
+
+- images/s of `pretext.loop.Loop`, reading included, on 1, 2 and 4 logical CPUs and on two worker
+  processes, always at the same global batch. The cores are the same ones in all cases: on one
+  machine's CPU the numbers show what sharing a batch costs, and no gain.
+- the loop's own overhead: its time per step on one batch that is held in memory, less that of the
+  bare compiled `PretextTrainer.train_step` on the same batch; the two take turns.
+
+Where there is a GPU, it prints what benchmarks/accelerator.py prints, too.
+"""
+
+import argparse
+import itertools
+import json
+import socket
+import statistics
+import tempfile
+import time
+
+from benchmarks import accelerator
+from benchmarks.processes import result_of, start
+
+MODULE = "benchmarks.scaling"
+BATCH_SIZE = 32
+WARM_UP = 5
+
+
+def make_loop(strategy, data_dir: str, workdir: str, steps: int, loop_type=None):
+    """The training loop of the demo, for a number of steps."""
+    import keras
+    from etils import epath
+
+    import data
+    import models
+    import pretext
+    from optimisation.momentum import Momentum
+    from pretext.loop import Loop, LoopOptions
+    from pretext.trainer import PretextTrainer
+
+    task = pretext.build("rotation", pretext.TaskOptions(64, 56, "crop"))
+    training = data.load("scenes", "trainval", data_dir)
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        backbone = models.build("resnet50_v2", widening_factor=1, image_size=56)
+        trainer = PretextTrainer(task, backbone, strategy.num_replicas_in_sync)
+        trainer.compile(optimizer=Momentum(0.05))
+    never = training.size
+    options = LoopOptions(
+        batch_size=BATCH_SIZE, epochs=1, seed=0, log_every_steps=50, checkpoint_every_steps=never
+    )
+    loop = (loop_type or Loop)(trainer, strategy, options, epath.Path(workdir), training, training)
+    loop.total_steps = steps
+    return loop
+
+
+def throughput(arguments: argparse.Namespace) -> dict[str, float]:
+    """Images per second of the loop, by the median time of a step."""
+    from programs import strategies
+
+    strategy = _strategy(arguments)
+    starts = []
+    with tempfile.TemporaryDirectory() as workdir:
+        loop = make_loop(strategy, arguments.data_dir, workdir, WARM_UP + arguments.steps)
+        update = loop._update_from
+
+        def timed_update(batches) -> None:
+            starts.append(time.perf_counter())
+            update(batches)
+
+        loop._update_from = timed_update
+        loop.run()
+        strategies.wait_for_all(strategy)
+    seconds = [after - before for before, after in itertools.pairwise(starts[WARM_UP:])]
+    return {"images_per_second": BATCH_SIZE / statistics.median(seconds)}
+
+
+def overhead(arguments: argparse.Namespace) -> dict[str, float]:
+    """Seconds per step of the bare step and of the loop, on the same batch, by turns."""
+    import tensorflow as tf
+
+    from pretext.loop import Loop
+
+    strategy = _strategy(arguments)
+    bare_seconds, loop_seconds, ends = [], [], []
+
+    class LoopOnOneBatch(Loop):
+        """The loop, reading the same batch again and again; before every step, a bare one."""
+
+        def _training_batches(self, context):
+            stream = super()._training_batches(context).take(1)
+            return stream.cache().repeat()
+
+        def _update_from(self, batches) -> None:
+            start = time.perf_counter()
+            if ends:
+                loop_seconds.append(start - ends[-1])
+            metrics = bare(batch)
+            float(metrics["loss"])
+            ends.append(time.perf_counter())
+            bare_seconds.append(ends[-1] - start)
+            super()._update_from(batches)
+
+    with tempfile.TemporaryDirectory() as workdir:
+        steps = WARM_UP + arguments.steps
+        loop = make_loop(strategy, arguments.data_dir, workdir, steps, LoopOnOneBatch)
+        bare = tf.function(loop.trainer.train_step)
+        batch = next(iter(loop._distribute(loop._training_batches)))
+        loop.run()
+    # Pair by pair, so that what else the machine does meets both.
+    pairs = list(zip(bare_seconds, loop_seconds, strict=False))[WARM_UP:]
+    return {
+        "bare": statistics.median(bare for bare, _ in pairs),
+        "loop": statistics.median(loop for _, loop in pairs),
+        "overhead": statistics.median(loop - bare for bare, loop in pairs),
+    }
+
+
+def _strategy(arguments: argparse.Namespace):
+    import tensorflow as tf
+
+    from programs import strategies
+
+    if not tf.config.list_physical_devices("GPU"):
+        tf.config.set_logical_device_configuration(
+            tf.config.list_physical_devices("CPU")[0],
+            [tf.config.LogicalDeviceConfiguration()] * arguments.devices,
+        )
+    return strategies.build(arguments.strategy)
+
+
+def print_scaling(arguments: argparse.Namespace) -> None:
+    common = {"data_dir": arguments.data_dir, "steps": arguments.steps}
+    names = {1: "one_device", 2: "mirrored", 4: "mirrored"}
+    print(f"rotation, ResNet50 v2 k = 1, 56×56, batch {BATCH_SIZE}, images/s")
+    for devices, strategy in names.items():
+        child = start(MODULE, kind="throughput", strategy=strategy, devices=devices, **common)
+        speed = result_of(child)["images_per_second"]
+        print(f"  {devices} logical devices {speed:8.1f}", flush=True)
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    workers = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+    for one in sockets:
+        one.close()
+    children = []
+    for index in range(2):
+        task = {"type": "worker", "index": index}
+        environment = {"TF_CONFIG": json.dumps({"cluster": {"worker": workers}, "task": task})}
+        children.append(
+            start(MODULE, environment, kind="throughput", strategy="multi_worker", **common)
+        )
+    speeds = [result_of(child)["images_per_second"] for child in children]
+    print(f"  2 processes       {min(speeds):8.1f}")
+    seconds = result_of(start(MODULE, kind="overhead", **common))
+    share = seconds["overhead"] / seconds["bare"]
+    print(
+        f"the loop's own overhead per step: {1000 * seconds['overhead']:.2f} ms, {share:.1%} of "
+        f"the bare step's {1000 * seconds['bare']:.1f} ms"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data_dir", default="datasets", help="where scenes is, or is drawn to")
+    parser.add_argument("--steps", type=int, default=60, help="timed steps of each")
+    parser.add_argument("--kind", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--strategy", default="one_device", help=argparse.SUPPRESS)
+    parser.add_argument("--devices", type=int, default=1, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    kinds = {"throughput": throughput, "overhead": overhead}
+    if arguments.kind:
+        print(json.dumps(kinds[arguments.kind](arguments)))
+        return
+    print_scaling(arguments)
+    if accelerator.has_gpu():
+        accelerator.print_steps()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""SIGTERM and Ctrl-C: a run ends soon, in order, and says how to go on.
+
+Everything that the programs leave on disk is whole at any moment, so that a run may end at any
+moment. While nothing would be lost a signal ends it at once. Between `postponed()` and its end the
+run has something to save: the signal is noted, and the run looks with `requested()` at its safe
+points, saves and raises `Interrupted`. If it does not come to one within GRACE_SECONDS, or
+if a second signal arrives, it ends as it is.
+
+A thread of its own watches for signals, because Python runs its handlers only in the main thread
+and between two of its instructions, and one call of TensorFlow can take minutes.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import NoReturn
+
+GRACE_SECONDS = 8.0
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Interrupted(BaseException):
+    """The run was asked to end and has saved what it had; not an error, so no `Exception`."""
+
+
+class _State:
+    """What the watching thread and the run tell each other; one per process, as signals are."""
+
+    program = ""
+    postponements = 0
+    requested: signal.Signals | None = None
+    acknowledged = False
+
+
+def install(program: str) -> None:
+    """Takes over SIGTERM and SIGINT for the rest of the process; call it in the main thread.
+
+    Args:
+        program: what the line on the terminal begins with.
+    """
+    _State.program = program
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    # Python's part of every signal's handling, in whatever thread, writes its number there.
+    signal.set_wakeup_fd(write_end)
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: None)
+        signal.siginterrupt(number, False)
+    threading.Thread(target=_watch, args=(read_end,), name="signals", daemon=True).start()
+
+
+@contextlib.contextmanager
+def postponed() -> Iterator[None]:
+    """Signals do not end the run at once in here: its safe points ask for `requested()`.
+
+    Raises:
+        Interrupted: at the end, if a signal came and no safe point was left.
+    """
+    _State.postponements += 1
+    try:
+        yield
+    finally:
+        _State.postponements -= 1
+    if requested():
+        raise Interrupted
+
+
+def requested() -> bool:
+    """Whether to save and raise `Interrupted` now; a caller that is told so has time for that."""
+    if _State.requested is None:
+        return False
+    _State.acknowledged = True
+    return True
+
+
+def leave(saved: str = "") -> NoReturn:
+    """Ends the process with the line of an interrupted run, and the status that shells give it.
+
+    Without unwinding it: that may have to wait for other threads and machines.
+
+    Args:
+        saved: what the run saved.
+    """
+    number = _State.requested or signal.SIGINT
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    line = (
+        f"{_State.program}: stopped by {number.name}{saved and ': ' + saved}; "
+        "the same command goes on from there\n"
+    )
+    # A progress bar may be standing on the terminal's line.
+    os.write(2, ("\n" * sys.stderr.isatty() + line).encode())
+    os._exit(128 + number)
+
+
+def _watch(read_end: int) -> None:
+    while True:
+        number = os.read(read_end, 1)[0]
+        if number not in SIGNALS:
+            continue
+        first = _State.requested is None
+        _State.requested = signal.Signals(number)
+        if first and _State.postponements:
+            second, _, _ = select.select([read_end], [], [], GRACE_SECONDS)
+            if not second and _State.acknowledged:
+                continue
+        leave()

@@ -1,0 +1,139 @@
+"""The loop's way through interruptions, full disks and losses that are not finite."""
+
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from etils import epath
+
+import data
+import pretext
+from optimisation.momentum import Momentum
+from pretext.loop import Loop, LoopOptions
+from pretext.trainer import PretextTrainer
+from programs import interruption
+from tests.full_disk import no_files_larger_than
+from tests.pretext import tiny
+
+STEPS = 8  # Two epochs of four.
+
+
+class PoisonAfter(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that is no number at one update."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def __call__(self, iterations: tf.Tensor) -> tf.Tensor:
+        return tf.where(iterations == self.step - 1, np.nan, 0.01)
+
+
+@pytest.fixture(scope="module")
+def make_loop(labelled_folder):
+    def make(
+        workdir: pathlib.Path,
+        log_every_steps: int = 3,
+        checkpoint_every_steps: int = 3,
+        rate: keras.optimizers.schedules.LearningRateSchedule | float = 0.01,
+    ) -> Loop:
+        keras.utils.set_random_seed(0)
+        task = pretext.build("rotation", pretext.TaskOptions(32, 28, "crop"))
+        strategy = tf.distribute.OneDeviceStrategy("CPU:0")
+        with strategy.scope():
+            trainer = PretextTrainer(task, tiny.network())
+            trainer.compile(optimizer=Momentum(rate))
+        workdir.mkdir(exist_ok=True)
+        training, validation = (
+            data.load("folder", split, labelled_folder) for split in ("train", "val")
+        )
+        batch_size = training.size // (STEPS // 2)
+        options = LoopOptions(batch_size, 2, 0, log_every_steps, checkpoint_every_steps)
+        return Loop(
+            trainer,
+            strategy,
+            options,
+            epath.Path(workdir),
+            training,
+            validation,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def undisturbed(make_loop, tmp_path_factory) -> Loop:
+    loop = make_loop(tmp_path_factory.mktemp("runs") / "undisturbed")
+    loop.run()
+    return loop
+
+
+def assert_same(one: Loop, other: Loop) -> None:
+    """The same weights, optimiser state and rows of metrics, to the bit."""
+    for first, second in zip(
+        [*one.trainer.variables, *one.trainer.optimizer.variables],
+        [*other.trainer.variables, *other.trainer.optimizer.variables],
+        strict=True,
+    ):
+        np.testing.assert_array_equal(first.numpy(), second.numpy())
+    assert one.metrics_file.path.read_text() == other.metrics_file.path.read_text()
+
+
+def stop_at(monkeypatch, call: int) -> None:
+    """A signal shows at the given safe point."""
+    calls = []
+    monkeypatch.setattr(interruption, "requested", lambda: calls.append(0) or len(calls) == call)
+
+
+def test_stopped_between_steps_and_in_a_validation(undisturbed, make_loop, tmp_path, monkeypatch):
+    workdir = tmp_path / "stopped"
+    # After step 2; in the validation behind step 4; there again; after step 5 and, as by a kill,
+    # without a checkpoint of it; after step 7.
+    for call, step in ((2, 2), (2, 4), (1, 4), (2, None), (4, 7)):
+        loop = make_loop(workdir)
+        stop_at(monkeypatch, call)
+        if step is None:
+            save = loop.state.checkpoints.save
+            monkeypatch.setattr(loop.state.checkpoints, "save", lambda at, s=save: at > 4 or s(at))
+        with pytest.raises(interruption.Interrupted, match=f"step {step or 5} is saved in"):
+            loop.run()
+        if step is not None:
+            assert make_loop(workdir).step == step
+    stop_at(monkeypatch, 0)
+    last = make_loop(workdir)
+    last.run()
+    assert_same(last, undisturbed)
+    rows = last.metrics_file.path.read_text().splitlines()[1:]
+    assert [row.split(",")[0] for row in rows] == ["3", "4", "6", "8"]
+
+
+@pytest.mark.parametrize(
+    ("checkpoint_every_steps", "message"),
+    [
+        (3, r"the loss is not finite at step 6; last good checkpoint: .*/ckpt-4;"),
+        (5, r"a weight is not finite after step 5; last good checkpoint: .*/ckpt-4;"),
+    ],
+)
+def test_not_finite(make_loop, tmp_path, checkpoint_every_steps, message):
+    for _ in range(2):  # The second start ends like the first.
+        loop = make_loop(
+            tmp_path / "run",
+            log_every_steps=4,
+            checkpoint_every_steps=checkpoint_every_steps,
+            rate=PoisonAfter(5),
+        )
+        with pytest.raises(FloatingPointError, match=message):
+            loop.run()
+    assert tf.train.latest_checkpoint(tmp_path / "run" / "checkpoints").endswith("ckpt-4")
+
+
+def test_no_room(undisturbed, make_loop, tmp_path):
+    workdir = tmp_path / "full"
+    loop = make_loop(workdir)
+    with no_files_larger_than(20_000), pytest.raises(OSError, match="ckpt-3 could not be written:"):
+        loop.run()
+    assert not any((workdir / "checkpoints").iterdir())
+    last = make_loop(workdir)
+    last.run()
+    assert_same(last, undisturbed)

@@ -1,0 +1,106 @@
+"""Signals, sent to small programs that do nothing else than wait for them."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.command_line import ROOT
+
+PROGRAM = """
+import time
+from programs import interruption
+
+interruption.GRACE_SECONDS = {grace}
+interruption.install("program")
+
+def wait():
+    print("ready", flush=True)
+    for _ in range(3000):
+        time.sleep(0.01)
+
+def wait_until_requested():
+    print("ready", flush=True)
+    while not interruption.requested():
+        time.sleep(0.01)
+    print("saving", flush=True)
+
+try:
+{body}
+except interruption.Interrupted as interrupted:
+    interruption.leave(str(interrupted))
+print("done", flush=True)
+"""
+
+
+def stop(body: str, *signals: signal.Signals, grace: float = 100.0) -> tuple[int, str, str]:
+    """Runs a body, sends signals when it is ready for each; its status, output and last words."""
+    lines = "\n".join(f"    {line}" for line in body.splitlines())
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM.format(body=lines, grace=grace)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    output = ""
+    for number in signals:
+        output += process.stdout.readline()
+        process.send_signal(number)
+    rest, error = process.communicate(timeout=60)
+    return process.returncode, output + rest, error
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_ends_at_once_where_nothing_is_to_be_saved(number, status):
+    line = f"program: stopped by {number.name}; the same command goes on from there\n"
+    assert stop("wait()", number) == (status, "ready\n", line)
+
+
+def test_a_safe_point_saves_and_says_so():
+    body = (
+        "with interruption.postponed():\n"
+        "    wait_until_requested()\n"
+        "    time.sleep(1)\n"  # Longer than the grace: there is time for saving.
+        "    raise interruption.Interrupted('step 3 is saved')"
+    )
+    assert stop(body, signal.SIGTERM, grace=0.2) == (
+        143,
+        "ready\nsaving\n",
+        "program: stopped by SIGTERM: step 3 is saved; the same command goes on from there\n",
+    )
+
+
+def test_a_run_that_comes_to_no_safe_point_ends_after_the_grace():
+    status, output, error = stop(
+        "with interruption.postponed():\n    wait()", signal.SIGTERM, grace=0.2
+    )
+    assert (status, output) == (143, "ready\n")
+    assert error.count("\n") == 1
+
+
+def test_a_second_signal_ends_at_once():
+    body = "with interruption.postponed():\n    wait_until_requested()\n    time.sleep(30)"
+    status, output, error = stop(body, signal.SIGINT, signal.SIGINT)
+    assert (status, output) == (130, "ready\nsaving\n")
+    assert error.count("\n") == 1
+
+
+def test_a_signal_is_not_forgotten_behind_the_last_safe_point():
+    body = (
+        "with interruption.postponed():\n"
+        "    print('ready', flush=True)\n"
+        "    while interruption._State.requested is None:\n"
+        "        time.sleep(0.01)"
+    )
+    status, output, _ = stop(body, signal.SIGTERM)
+    assert (status, output) == (143, "ready\n")
+
+
+def test_without_a_signal_nothing_happens():
+    assert stop("with interruption.postponed():\n    assert not interruption.requested()") == (
+        0,
+        "done\n",
+        "",
+    )

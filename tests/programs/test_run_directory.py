@@ -1,0 +1,105 @@
+import subprocess
+import sys
+
+import pytest
+from etils import epath
+
+from programs import locks, run_directory
+from programs.metrics_file import MetricsFile, read_metrics
+from tests.command_line import ROOT
+from tests.full_disk import no_files_larger_than
+
+FLAGS = {"task": "rotation", "seed": "0", "workdir": "a"}
+
+
+@pytest.fixture(autouse=True)
+def _released():
+    yield
+    locks.released_at_the_end(lambda argv: None)([])
+
+
+# Claims a directory, says so, and holds it until it is killed.
+HOLDER = """
+import sys, time
+from programs import run_directory
+run_directory.claim(sys.argv[1], {"task": "rotation", "seed": "0", "workdir": "a"})
+print("claimed", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_directory_is_for_one_process_until_it_ends_however_it_does(tmp_path):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path / "run")], cwd=ROOT, stdout=subprocess.PIPE
+    )
+    try:
+        assert holder.stdout.readline() == b"claimed\n"
+        with pytest.raises(ValueError, match="/run is in use by another run"):
+            run_directory.claim(str(tmp_path / "run"), FLAGS)
+        # By another name it is the same.
+        (tmp_path / "link").symlink_to(tmp_path / "run")
+        with pytest.raises(ValueError, match="/link is in use by another run"):
+            run_directory.claim(str(tmp_path / "link"), FLAGS)
+    finally:
+        holder.kill()
+        holder.wait()
+    run_directory.claim(str(tmp_path / "run"), FLAGS)
+    # The same process may come back to it.
+    run_directory.claim(str(tmp_path / "run"), FLAGS)
+
+
+def test_the_lock_ends_with_main_even_if_that_fails(tmp_path):
+    @locks.released_at_the_end
+    def main(argv: list[str]) -> None:
+        run_directory.claim(str(tmp_path), FLAGS)
+        assert locks._held
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        main([])
+    assert not locks._held
+
+
+def test_flags_of_a_run_with_results_must_match(tmp_path):
+    workdir = str(tmp_path / "run")
+    run_directory.claim(workdir, FLAGS)
+    # No result yet: anybody may take it over.
+    (tmp_path / "run" / "tensorboard").mkdir()
+    (tmp_path / "run" / "tensorboard" / "events").write_bytes(b"0")
+    (tmp_path / "run" / "checkpoints").mkdir()
+    (tmp_path / "run" / "checkpoints" / "incomplete-ckpt-3.index").write_bytes(b"0")
+    metrics = MetricsFile(epath.Path(workdir) / "metrics.csv", ["step", "loss"], 0)
+    run_directory.claim(workdir, FLAGS | {"seed": "1"})
+    assert "--seed=1" in (tmp_path / "run" / "flags.cfg").read_text()
+    metrics.append({"step": 2, "loss": 1.0})
+    with pytest.raises(ValueError, match=r"other flags: --seed \(there 1, now 2\);"):
+        run_directory.claim(workdir, FLAGS | {"seed": "2"})
+    run_directory.claim(workdir, FLAGS | {"seed": "1", "workdir": "b"}, may_differ=("workdir",))
+    (tmp_path / "run" / "flags.cfg").write_bytes(b"\x00" * 100)
+    with pytest.raises(ValueError, match=r"flags.cfg is damaged"):
+        run_directory.claim(workdir, FLAGS)
+
+
+def test_a_file_is_no_directory(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="file is a file; name a directory"):
+        run_directory.claim(str(tmp_path / "file"), FLAGS)
+
+
+def test_no_room_for_a_row_of_metrics(tmp_path):
+    path = epath.Path(tmp_path) / "metrics.csv"
+    metrics = MetricsFile(path, ["step", "loss"], 0)
+    metrics.append({"step": 1, "loss": 1.0})
+    before = path.read_text()
+    with (
+        no_files_larger_than(len(before) + 3),
+        pytest.raises(OSError, match=r"metrics.csv could not be written: .*File too large"),
+    ):
+        metrics.append({"step": 2, "loss": 0.123456789})
+    # What got into the file of the row does not count.
+    assert [row["step"] for row in read_metrics(path)] == ["1"]
+    with no_files_larger_than(3), pytest.raises(OSError, match=r"csv could not be written: File"):
+        MetricsFile(path, ["step", "loss"], 1)
+    MetricsFile(path, ["step", "loss"], 1)
+    assert path.read_text() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["metrics.csv"]
