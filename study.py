@@ -8,7 +8,6 @@ figures, runs/tasks/report/index.html.
 """
 
 import dataclasses
-import signal
 import sys
 
 from absl import flags
@@ -111,7 +110,6 @@ def main(argv: list[str]) -> None:
     if config.list:
         print("\n".join(runner.command_lines(jobs, place)))
         return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # Ends the run at hand as well.
     failures = runner.run_all(jobs, place, keep_representations=config.keep_representations)
     if failures.failed:
         raise ValueError(

@@ -1,6 +1,7 @@
 """Running a plan: each run a process of its own, what is finished left alone, failures reported."""
 
 import collections
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -13,12 +14,15 @@ from typing import NamedTuple
 
 from etils import epath
 
+from programs import interruption
 from studies import flag_files
 from studies.plan import Job, Run
 
 PROGRAMS = pathlib.Path(__file__).parent.parent
 # What `command` adds: where things are, which does not change a result.
 PLACES = ("workdir", "data_dir", "saved_model", "representations_dir", "flagfile")
+
+SECONDS_BETWEEN_LOOKS = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,13 +180,18 @@ def _run(job: Job, run: Run, place: Place) -> str | None:
     """Runs a program to its end; returns what went wrong, if anything did."""
     log = place.workdir / "logs" / (run.name.replace("/", "-") + ".log")
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as file:
+    with log.open("wb") as file, interruption.postponed():
+        # In a session of its own, so that Ctrl-C reaches it through us, once.
         process = subprocess.Popen(
-            place.command(job, run), stdin=subprocess.DEVNULL, stdout=file, stderr=file
+            place.command(job, run),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
         )
         try:
-            status = process.wait()
-        except BaseException:  # An interrupt or a signal must not leave it running behind us.
+            status = _wait(process)
+        except BaseException:  # Whatever ends us must not leave it running behind us.
             process.terminate()
             process.wait()
             raise
@@ -193,6 +202,19 @@ def _run(job: Job, run: Run, place: Place) -> str | None:
     if not place.is_finished(run):
         return f"ended without {run.result} (see {log})"
     return None
+
+
+def _wait(process: subprocess.Popen) -> int:
+    """Waits for a program's end, and for a signal that asks for ours.
+
+    Raises:
+        interruption.Interrupted: a signal came.
+    """
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(SECONDS_BETWEEN_LOOKS)
+        if interruption.requested():
+            raise interruption.Interrupted("the run at hand was stopped too")
 
 
 def _drop_representations(job: Job, place: Place) -> None:

@@ -2,7 +2,10 @@
 
 import pathlib
 import shlex
+import signal
 import subprocess
+import sys
+import time
 
 import pytest
 
@@ -140,6 +143,49 @@ def test_the_listed_commands_do_the_same(study, tmp_path):
     subprocess.run(lines[1], shell=True, check=True)
     assert calls(tmp_path) == ["seed1", "lbfgs", "knn"]
     assert len(runner.command_lines(jobs, place)) == 2
+
+
+# Runs until it is told to end, and notes that it was.
+ENDLESS = """
+import pathlib, signal, sys, time
+here = pathlib.Path(__file__).parent
+def end(*_):
+    (here / "ended.txt").write_text("by a signal")
+    sys.exit(1)
+signal.signal(signal.SIGTERM, end)
+(here / "started.txt").write_text("")
+time.sleep(60)
+"""
+STUDY = """
+import pathlib, sys
+import study
+from programs import command_line
+from studies import runner
+runner.PROGRAMS = pathlib.Path({programs!r})
+command_line.run("study.py", study.main)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_run_at_hand_too(study, tmp_path, number):
+    (tmp_path / "train.py").write_text(ENDLESS)
+    source = STUDY.format(programs=str(tmp_path))
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-c", source),
+            *(f"--plan={tmp_path / 'plan.cfg'}", f"--workdir={tmp_path / 'runs'}"),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "started.txt").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert (tmp_path / "ended.txt").exists()
+    assert f"study.py: stopped by {number.name}: the run at hand was stopped too" in errors
 
 
 def test_remaining_time_comes_from_the_most_similar_runs(study):
