@@ -10,8 +10,8 @@ cd "$(dirname "$0")/../.."
 seed=${SEED:-0}
 runs=runs/demo/seed$seed
 
-python train.py --flagfile=configs/demo/pretrain.cfg --seed="$seed" --workdir="$runs/rotation"
-python train.py --flagfile=configs/demo/pretrain.cfg --seed="$seed" --workdir="$runs/untrained" \
+python train.py --flagfile=configs/demo/rotation.cfg --seed="$seed" --workdir="$runs/rotation"
+python train.py --flagfile=configs/demo/rotation.cfg --seed="$seed" --workdir="$runs/untrained" \
   --epochs=0
 for network in untrained rotation; do
   layers=block1,block2,block3,block4,pre_logits
