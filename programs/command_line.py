@@ -4,11 +4,9 @@ import os
 import sys
 from collections.abc import Callable
 
-import tensorflow as tf
 from absl import app, flags, logging
 
 from programs import interruption
-from programs.error_lines import reason
 
 
 def flag_texts(names: list[str]) -> dict[str, str]:
@@ -33,9 +31,22 @@ def run(program: str, main: Callable[[list[str]], None]) -> None:
         app.run(main)
     except interruption.Interrupted as interrupted:
         interruption.leave(str(interrupted))
-    except (ValueError, FloatingPointError, OSError, MemoryError, tf.errors.OpError) as error:
+    except (ValueError, FloatingPointError, OSError, MemoryError, *_tensorflow_errors()) as error:
         if os.environ.get("TRACEBACK"):
             raise
-        text = reason(error) if isinstance(error, tf.errors.OpError) else str(error)
-        print(f"{program}: {text or type(error).__name__}", file=sys.stderr)
+        print(f"{program}: {_line(error)}", file=sys.stderr)
         sys.exit(1)
+
+
+def _tensorflow_errors() -> tuple[type[Exception], ...]:
+    """TensorFlow's own errors, in a program that has imported it: study.py does without."""
+    tensorflow = sys.modules.get("tensorflow")
+    return (tensorflow.errors.OpError,) if tensorflow else ()
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, _tensorflow_errors()):
+        from programs.error_lines import reason  # Imports TensorFlow.
+
+        return reason(error)
+    return str(error) or type(error).__name__

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from studies import plan
+
 ROOT = Path(__file__).parent.parent
 FILES = sorted(
     file.relative_to(ROOT)
@@ -25,12 +27,23 @@ for file in sys.argv[2:]:
 
 
 @pytest.mark.parametrize("program", ["train", "eval"])
-def test_flag_files_parse(program):
+def test_flag_files_parse(program, monkeypatch):
+    monkeypatch.chdir(ROOT)
     files = [
         str(file)
         for file in FILES
         if f"python {program}.py --flagfile={file}" in (ROOT / file).read_text()
     ]
+    files += sorted(
+        {
+            run.flags[0].removeprefix("--flagfile=")
+            for path in ROOT.glob("configs/study/*.cfg")
+            if "\n--grid=" in path.read_text()
+            for job in plan.jobs(plan.read(str(path)))
+            for run in job.runs
+            if run.program == f"{program}.py"
+        }
+    )
     assert files
     # Both programs define the same flags, so each needs a process of its own.
     done = subprocess.run(

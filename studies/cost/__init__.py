@@ -1,0 +1,1 @@
+"""What runs would cost on accelerators, by arithmetic: time and memory, without running them."""

@@ -1,0 +1,267 @@
+"""What a plan would take: accelerator hours and memory of each run, and which runs do not fit.
+
+This is arithmetic, not measurement: multiplications divided by the share of an accelerator's peak
+that is assumed, and numbers that are kept, times their bytes. Where images per second were
+measured, those are taken instead of the arithmetic. Left out are the input pipeline, the workspace
+of convolutions, waiting between accelerators, and what a probe spends outside of matrix products.
+"""
+
+import csv
+import dataclasses
+
+from etils import epath
+
+from studies import flag_files
+from studies.cost.network import Cost, dense, network
+from studies.plan import Job, Run
+
+# Defaults of train.py that matter here; a test compares them with its flags.
+TRAIN_DEFAULTS = {
+    "task": "rotation",
+    "architecture": "resnet50_v2",
+    "widening_factor": "4",
+    "representation_size": "0",
+    "dataset": "folder",
+    "crop_size": "224",
+    "embedding_size": "1000",
+    "views_per_image": "8",
+    "patch_size": "64",
+    "patches_per_side": "3",
+    "permutations": "100",
+    "permutations_per_image": "16",
+    "batch_size": "256",
+    "epochs": "35",
+}
+# Images to train on, with `val` held out, and classes. Places205 has about 2.5 million.
+DATASETS = {
+    "imagenet2012": (1_231_167, 1000),
+    "places205": (2_400_000, 205),
+    "scenes": (9_000, 10),
+}
+PATCH_TASKS = ("jigsaw", "relative_patch_location")
+# Forward and backward pass of a step, in forward passes; a RevNet makes its activations again.
+PASSES, REVERSIBLE_PASSES = 3, 4
+# Weights, their velocities, their gradients.
+COPIES_OF_WEIGHTS = 3
+PROBE_EPOCHS = {"sgd": 520, "mlp": 180}
+LBFGS_EVALUATIONS = 800
+HIDDEN = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Accelerators:
+    """What is assumed of them.
+
+    Attributes:
+        count: how many share a run's batch.
+        memory_gib: of each; 0 if it does not matter.
+        peak_tflops: multiplications and additions per second of each, in 10¹².
+        utilisation: the share of that which a training step reaches.
+        bytes_per_number: of activations: 4 in float32, 2 in bfloat16.
+        images_per_second: measured on one accelerator, by (task, architecture, widening factor).
+    """
+
+    count: int = 1
+    memory_gib: float = 0.0
+    peak_tflops: float = 156.0
+    utilisation: float = 0.3
+    bytes_per_number: int = 4
+    images_per_second: dict[tuple[str, str, int], float] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ValueError(f"--accelerators={self.count}: use at least 1")
+        if self.memory_gib < 0:
+            raise ValueError(f"--memory_gib={self.memory_gib}: use a number above 0")
+        if not (self.peak_tflops > 0 and 0 < self.utilisation <= 1):
+            raise ValueError(
+                "--peak_tflops must be above 0, and --utilisation above 0 and at most 1"
+            )
+
+    @property
+    def operations_per_hour(self) -> float:
+        """Of one accelerator."""
+        return self.peak_tflops * 1e12 * self.utilisation * 3600
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """Of one run.
+
+    Attributes:
+        hours: of one accelerator, or of several together; None if the data set's size is not known.
+        memory_gib: of each accelerator in training; None for a probe.
+        measured: whether the hours come from measured images per second.
+    """
+
+    hours: float | None
+    memory_gib: float | None
+    measured: bool = False
+
+
+def read_images_per_second(path: str) -> dict[tuple[str, str, int], float]:
+    """Reads a CSV file with the columns task, architecture, widening_factor, images_per_second.
+
+    Raises:
+        ValueError: it has other columns or no numbers.
+    """
+    try:
+        return {
+            (row["task"], row["architecture"], int(row["widening_factor"])): float(
+                row["images_per_second"]
+            )
+            for row in csv.DictReader(epath.Path(path).read_text().splitlines())
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: needs the columns task, architecture, widening_factor and images_per_second"
+        ) from error
+
+
+def training(run: Run, accelerators: Accelerators) -> Estimate:
+    """The cost of a pretraining run."""
+    options = _options(run)
+    views, backbone, head = _costs(options)
+    images, _ = DATASETS.get(options["dataset"], (None, None))
+    passes = REVERSIBLE_PASSES if options["architecture"].startswith("revnet") else PASSES
+    images_per_accelerator = -(-int(options["batch_size"]) // accelerators.count)
+    kept = images_per_accelerator * (views * backbone.activations + head.activations)
+    memory = (
+        COPIES_OF_WEIGHTS * 4 * (backbone.weights + head.weights)
+        + accelerators.bytes_per_number * kept
+    ) / 2**30
+    if images is None:
+        return Estimate(None, memory)
+    seen = images * int(options["epochs"])
+    key = (options["task"], options["architecture"], int(options["widening_factor"]))
+    if key in accelerators.images_per_second:
+        return Estimate(seen / accelerators.images_per_second[key] / 3600, memory, measured=True)
+    per_image = 2 * passes * (views * backbone.multiplications + head.multiplications)
+    return Estimate(seen * per_image / accelerators.operations_per_hour, memory)
+
+
+def evaluation(job: Job, run: Run, accelerators: Accelerators) -> Estimate:
+    """The cost of a probe: forward passes of the network, and the probe's own matrix products."""
+    options = _options(job.train)
+    own = flag_files.expand(run.flags)
+    dataset = own.get("dataset", options["dataset"])
+    if dataset not in DATASETS:
+        return Estimate(None, None)
+    images, classes = DATASETS[dataset]
+    _, backbone, _ = _costs(options)
+    probe = own.get("probe", "lbfgs")
+    epochs = int(own.get("epochs") or 0) or PROBE_EPOCHS.get(probe, 0)
+    augmented = probe == "sgd" and own.get("augmentation", "auto") != "none"
+    forward = views_in_evaluation(options) * backbone.multiplications
+    features = int(options["representation_size"]) or 512 * int(options["widening_factor"])
+    labelled = images * float(own.get("train_fraction", 1))
+    products = {
+        "lbfgs": LBFGS_EVALUATIONS * 2 * features * classes,
+        "sgd": epochs * 3 * features * classes,
+        "mlp": epochs * 3 * HIDDEN * (features + classes),
+    }.get(probe, 0)
+    operations = 2 * (images * forward * (epochs if augmented else 1) + labelled * products)
+    return Estimate(operations / accelerators.operations_per_hour, None)
+
+
+def views_in_evaluation(options: dict[str, str]) -> int:
+    """How many patches of an image pass through the network, or 1."""
+    patches = int(options["patches_per_side"]) ** 2
+    return patches if options["task"] in PATCH_TASKS else 1
+
+
+def split_by_memory(
+    jobs: list[Job], accelerators: Accelerators
+) -> tuple[list[Job], list[tuple[Job, str]]]:
+    """The jobs that fit into the accelerators' memory, and those that do not, with the reason."""
+    if not accelerators.memory_gib:
+        return jobs, []
+    fitting, skipped = [], []
+    for job in jobs:
+        memory = training(job.train, accelerators).memory_gib
+        if memory > accelerators.memory_gib:
+            batch = int(_options(job.train)["batch_size"])
+            reason = (
+                f"a batch of {batch} images on {accelerators.count} accelerators needs about "
+                f"{memory:.0f} GiB of each, more than {accelerators.memory_gib:g}"
+            )
+            skipped.append((job, reason))
+        else:
+            fitting.append(job)
+    return fitting, skipped
+
+
+def table(jobs: list[Job], accelerators: Accelerators) -> str:
+    """Hours and memory of every network and its probes, one a line, and their sums."""
+    lines, total = [], 0.0
+    for job in jobs:
+        train = training(job.train, accelerators)
+        probes = [evaluation(job, run, accelerators) for run in job.evaluations]
+        hours = [each.hours for each in (train, *probes)]
+        total += sum(value for value in hours if value is not None)
+        lines.append(
+            f"{_hours(train.hours):>9} h{' measured' if train.measured else ''}, "
+            f"{train.memory_gib:6.1f} GiB each, "
+            f"{len(probes)} probes {_hours(_sum(each.hours for each in probes))} h  "
+            f"{job.train.name}"
+        )
+    return "\n".join(
+        [
+            f"Estimated, not measured, unless a line says so: {accelerators.peak_tflops:g} TFLOP/s "
+            f"at {100 * accelerators.utilisation:g} %, "
+            f"{accelerators.bytes_per_number} bytes a number, {accelerators.count} accelerators. "
+            "Hours are of one accelerator, those of several added up.",
+            *lines,
+            f"{_hours(total):>9} h in all, of {len(jobs)} networks and their probes",
+        ]
+    )
+
+
+def _costs(options: dict[str, str]) -> tuple[int, Cost, Cost]:
+    """Views of an image, the backbone's cost for each, and the head's for all of them.
+
+    Raises:
+        ValueError: there is no such task or architecture.
+    """
+    task = options["task"]
+    if task not in ("rotation", "exemplar", "supervised", *PATCH_TASKS):
+        raise ValueError(f"there is no estimate for the task {task}")
+    size = int(options["crop_size"])
+    embedding = int(options["embedding_size"])
+    features = int(options["representation_size"]) or 512 * int(options["widening_factor"])
+    patches = task in PATCH_TASKS
+    backbone = network(
+        options["architecture"],
+        int(options["widening_factor"]),
+        int(options["patch_size"]) if patches else size,
+        patches=patches,
+        representation_size=int(options["representation_size"]),
+    )
+    count = int(options["patches_per_side"]) ** 2
+    if task == "rotation":
+        return 4, backbone, dense(features, 4, 4)
+    if task == "exemplar":
+        views = int(options["views_per_image"])
+        return views, backbone, dense(features, embedding, views)
+    if task == "supervised":
+        return 1, backbone, dense(features, DATASETS.get(options["dataset"], (0, 1000))[1])
+    joined, rows, classes = {
+        "jigsaw": (count, int(options["permutations_per_image"]), int(options["permutations"])),
+        "relative_patch_location": (2, count - 1, count - 1),
+    }[task]
+    perceptron = dense(joined * embedding, 4096, rows) + dense(4096, classes, rows)
+    return count, backbone, dense(features, embedding, count) + perceptron
+
+
+def _options(run: Run) -> dict[str, str]:
+    """The flags of a pretraining run; those that it leaves out are train.py's defaults."""
+    return TRAIN_DEFAULTS | flag_files.expand(run.flags)
+
+
+def _sum(values: object) -> float | None:
+    known = list(values)
+    return None if None in known else sum(known)
+
+
+def _hours(value: float | None) -> str:
+    return "?" if value is None else f"{value:.2f}" if value < 10 else f"{value:.0f}"

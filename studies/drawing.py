@@ -1,0 +1,81 @@
+"""What the figures share: colours, markers, panels and their legend."""
+
+from collections.abc import Iterable
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from studies.exhibits import TASKS, words
+from studies.statistics import Spread
+
+MARKERS = "os^Dv*PX"
+LINES = ("-", "--", ":", "-.")
+
+
+def colour(name: str, order: Iterable[str]) -> str:
+    """The colour of a name, the same in all figures."""
+    names = list(order)
+    return f"C{names.index(name) if name in names else len(names)}"
+
+
+def scatter(
+    axes: Axes, x: list[Spread], y: list[Spread], label: str, order: Iterable[str] = TASKS
+) -> None:
+    """Points with the spread of both coordinates."""
+    names = [words(name) for name in order]
+    axes.errorbar(
+        [value.mean for value in x],
+        [value.mean for value in y],
+        [value.deviation or 0 for value in y],
+        [value.deviation or 0 for value in x],
+        fmt=MARKERS[names.index(words(label)) % len(MARKERS) if words(label) in names else 0],
+        color=colour(words(label), names),
+        markersize=5,
+        linewidth=0.8,
+        label=label,
+    )
+
+
+def percent_axes(axes: Axes, x: str, y: str) -> None:
+    """Labels, and accuracies in per cent on both axes."""
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1.0))
+    axes.grid(alpha=0.3)
+
+
+def panels_of(count: int, share_y: bool = False) -> tuple[Figure, list[Axes]]:
+    """A figure of so many panels, four in a row, with room for a legend below."""
+    columns = max(1, min(count, 4))
+    rows = -(-max(count, 1) // columns)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(3.2 * columns + 0.8, 3.0 * rows + 0.6),
+        squeeze=False,
+        sharey=share_y,
+        layout="constrained",
+    )
+    flat = list(axes.flat)
+    for unused in flat[count:]:
+        unused.axis("off")
+    return figure, flat[:count]
+
+
+def legend_of(figure: Figure, all_axes: list[Axes]) -> None:
+    """One legend for all panels, below them."""
+    found = {}
+    for axes in all_axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    figure.legend(
+        found.values(),
+        found.keys(),
+        loc="outside lower center",
+        ncols=min(4, max(1, len(found))),
+        frameon=False,
+        fontsize=8,
+    )

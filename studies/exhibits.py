@@ -1,0 +1,143 @@
+"""What a table or figure is, and its files: CSV, Markdown, PNG and PDF."""
+
+import csv
+import dataclasses
+import io
+from collections.abc import Callable, Iterable, Sequence
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import matplotlib.pyplot as plt
+from etils import epath
+from matplotlib.figure import Figure
+
+from studies.statistics import Spread
+
+# The order of the paper; names that it does not know come behind.
+TASKS = ("relative_patch_location", "jigsaw", "exemplar", "rotation", "supervised", "untrained")
+ARCHITECTURES = (
+    *("revnet50", "revnet50_minus", "resnet50_v2", "resnet50_v2_minus", "resnet50_v1"),
+    "vgg19_bn",
+)
+LAYERS = ("pixels", "block1", "block2", "block3", "block4", "pre_logits")
+MEANING = "Top-1 accuracy in per cent: mean ± standard deviation over seeds (number of seeds)."
+
+
+@dataclasses.dataclass(frozen=True)
+class Exhibit:
+    """A table or figure.
+
+    Attributes:
+        key: the files' name.
+        title: what it shows.
+        note: how to read it.
+        records: the numbers, one dict for every row of the CSV file.
+        header, rows: the table for people.
+        draw: draws the figure; None to draw the table itself.
+        picture: whether there is a picture at all; long texts have none.
+    """
+
+    key: str
+    title: str
+    note: str
+    records: list[dict[str, object]]
+    header: list[str]
+    rows: list[list[str]]
+    draw: Callable[[], Figure] | None = None
+    picture: bool = True
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The endings of the files that `write` leaves."""
+        return ("csv", "md", "png", "pdf") if self.picture else ("csv", "md")
+
+    def csv(self) -> str:
+        """The numbers, with all columns that any record has; what is missing stays empty."""
+        columns = list(dict.fromkeys(name for record in self.records for name in record))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns or ["nothing measured"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(
+            {k: "" if v is None else v for k, v in record.items()} for record in self.records
+        )
+        return text.getvalue()
+
+    def markdown(self) -> str:
+        """Title, note and table."""
+        return f"## {self.title}\n\n{self.note}\n\n{markdown_table(self.header, self.rows)}\n"
+
+    def write(self, directory: epath.Path) -> None:
+        """Writes the files: KEY.csv, KEY.md and, of what has a picture, KEY.png and KEY.pdf."""
+        (directory / f"{self.key}.csv").write_text(self.csv())
+        (directory / f"{self.key}.md").write_text(self.markdown())
+        if not self.picture:
+            return
+        figure = self.draw() if self.draw and self.records else _draw_table(self.header, self.rows)
+        for kind, options in (("png", {"dpi": 150}), ("pdf", {"metadata": {"CreationDate": None}})):
+            with (directory / f"{self.key}.{kind}").open("wb") as file:
+                figure.savefig(file, format=kind, bbox_inches="tight", **options)
+        plt.close(figure)
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, numbers to the right and words to the left."""
+    if not rows:
+        return "Nothing measured yet."
+    rules = ["---:" if numeric(column) else "---" for column in zip(*rows, strict=True)]
+    lines = [header, rules, *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def numeric(cells: Iterable[str]) -> bool:
+    """Whether a column holds nothing but numbers and empty cells."""
+    return all(not cell or cell.lstrip("*+-−")[:1].isdigit() for cell in cells)
+
+
+def in_order(names: Iterable[str], order: Sequence[str]) -> list[str]:
+    """The names without repetition, those in `order` first."""
+    unique = set(names)
+    return [name for name in order if name in unique] + sorted(unique - set(order))
+
+
+def numbers(value: Spread | None) -> dict[str, object]:
+    """A spread as columns of a CSV file; accuracies in [0, 1]."""
+    if value is None:
+        return {"mean": None, "std": None, "seeds": 0}
+    return {
+        "mean": round(value.mean, 6),
+        "std": None if value.deviation is None else round(value.deviation, 6),
+        "seeds": value.count,
+    }
+
+
+def words(name: str) -> str:
+    """A name as in text; architectures keep theirs."""
+    return name if name in ARCHITECTURES else name.replace("_", " ")
+
+
+def _draw_table(header: list[str], rows: list[list[str]]) -> Figure:
+    """The table as a picture."""
+    cells = rows or [["Nothing measured yet.", *[""] * (len(header) - 1)]]
+    lengths = [
+        max(len(row[column]) for row in [header, *cells]) + 2 for column in range(len(header))
+    ]
+    figure, axes = plt.subplots(figsize=(max(3.0, 0.085 * sum(lengths)), 0.3 * (len(cells) + 1)))
+    axes.axis("off")
+    table = axes.table(
+        cellText=cells,
+        colLabels=header,
+        colWidths=[length / sum(lengths) for length in lengths],
+        loc="center",
+        bbox=(0, 0, 1, 1),
+    )
+    table.auto_set_font_size(False)
+    table.set_fontsize(8)
+    for (row, column), cell in table.get_celld().items():
+        cell.set_linewidth(0.3)
+        if row == 0:
+            cell.set_text_props(weight="bold")
+        if column == 0:
+            cell.set_text_props(ha="left")
+    return figure

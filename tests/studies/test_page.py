@@ -1,0 +1,205 @@
+"""The report of a made-up study: its files, its numbers, its gaps."""
+
+import csv
+import html.parser
+import re
+
+import pytest
+
+from studies import collect, findings, page, published, rankings
+from tests.studies import synthetic
+
+KEYS = ("tasks_by_layer", "table1", "table2", *(f"figure{number}" for number in range(2, 9)))
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> collect.Study:
+    root = tmp_path_factory.mktemp("study")
+    synthetic.whole_study(root)
+    (root / "plans").mkdir()
+    (root / "plans" / "all.txt").write_text("a-run-that-never-was\n")
+    return collect.read(str(root))
+
+
+@pytest.fixture(scope="module")
+def report(study, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("report")
+    page.write(study, "A study", ["python study.py --report=it"], directory)
+    return directory
+
+
+def rows(report, key: str) -> list[dict[str, str]]:
+    return list(csv.DictReader((report / f"{key}.csv").open()))
+
+
+def test_every_exhibit_has_its_files(report):
+    for key in KEYS:
+        assert (report / f"{key}.csv").stat().st_size > 50, key
+        assert "| ---" in (report / f"{key}.md").read_text(), key
+        assert (report / f"{key}.png").read_bytes().startswith(b"\x89PNG"), key
+        assert (report / f"{key}.pdf").read_bytes().startswith(b"%PDF"), key
+
+
+def test_the_page_opens_from_disk(report):
+    text = (report / "index.html").read_text()
+    links = re.findall(r'(?:src|href)="([^"#]+)"', text)
+    assert links
+    assert all((report / link).exists() for link in links), "relative, and there"
+    assert "http" not in text, "nothing from elsewhere"
+    for key in KEYS:
+        assert f'id="{key}"' in text
+    assert "a-run-that-never-was" in text
+    assert "python study.py --report=it" in text
+
+    class Balanced(html.parser.HTMLParser):
+        open_tags: list[str] = []  # noqa: RUF012 (one page, one parser)
+
+        def handle_starttag(self, tag, attrs):
+            if tag not in ("meta", "img"):
+                self.open_tags.append(tag)
+
+        def handle_endtag(self, tag):
+            assert self.open_tags.pop() == tag
+
+    parser = Balanced()
+    parser.feed(text)
+    assert parser.open_tags == []
+
+
+def test_table_1_has_means_spreads_and_seeds(report, study):
+    values = [
+        score.top1
+        for score in study.scores
+        if (score.dataset, score.probe, score.layer, score.train_fraction)
+        == ("scenes", "lbfgs", "pre_logits", 1)
+        and (score.network.task, score.network.architecture) == ("jigsaw", "resnet50_v1")
+    ]
+    assert len(values) == 3
+    (row,) = [
+        row
+        for row in rows(report, "table1")
+        if (row["images"], row["task"], row["architecture"])
+        == ("scenes test", "jigsaw", "resnet50_v1")
+    ]
+    assert float(row["mean"]) == pytest.approx(sum(values) / 3, abs=1e-6)
+    assert float(row["std"]) > 0
+    assert (row["seeds"], row["paper_percent"]) == ("3", "")
+
+
+def test_only_verified_numbers_of_the_paper(report):
+    printed = {
+        float(row["paper_percent"]) for row in rows(report, "table1") if row["paper_percent"]
+    }
+    assert printed == set(published.TABLE_1.values()) == {53.7, 50.5}
+    printed = {
+        (row["task"], row["paper_percent"], row["before_paper_percent"])
+        for row in rows(report, "table2")
+        if row["paper_percent"]
+    }
+    assert printed == {
+        ("rotation", "55.4", "38.7"),
+        ("exemplar", "46.0", "31.5"),
+        ("relative_patch_location", "51.4", "36.2"),
+        ("jigsaw", "44.6", "34.7"),
+    }
+
+
+def test_the_papers_number_stands_beside_the_measured_one(tmp_path):
+    run = synthetic.network(tmp_path, architecture="revnet50", widening_factor=16)
+    synthetic.probe(run, 0.51, dataset="imagenet2012", val_split="val", layers=("pre_logits",))
+    synthetic.probe(
+        run, 0.52, probe="sgd", dataset="imagenet2012", epochs=520, first_decay=480, curve=[0.52]
+    )
+    # On the other table's images, where the numbers do not belong.
+    synthetic.probe(run, 0.4, probe="sgd", dataset="imagenet2012", val_split="val", epochs=9)
+    synthetic.probe(run, 0.4, dataset="imagenet2012", layers=("pre_logits",))
+    page.write(collect.read(str(tmp_path)), "ImageNet", [], tmp_path / "report")
+    measured = {row["mean"]: row for row in rows(tmp_path / "report", "table1") if row["mean"]}
+    assert measured["0.4"]["paper_percent"] == ""
+    row = measured["0.51"]
+    assert (row["mean"], row["paper_percent"]) == ("0.51", "53.7")
+    measured = {row["mean"]: row for row in rows(tmp_path / "report", "table2") if row["mean"]}
+    assert measured["0.4"]["paper_percent"] == ""
+    row = measured["0.52"]
+    assert (row["mean"], row["paper_percent"]) == ("0.52", "55.4")
+    assert "| 51.0 (1) | 53.7 |" in (tmp_path / "report" / "table1.md").read_text()
+
+
+def test_tasks_by_layer(report):
+    lines = (report / "tasks_by_layer.md").read_text().splitlines()
+    header = next(line for line in lines if line.startswith("| layer"))
+    assert header == "| layer | relative patch location | jigsaw | exemplar | rotation |"
+    assert sum(line.startswith(("| block", "| pre_logits")) for line in lines) == 5
+    assert all("(3)" in line for line in lines if line.startswith("| block"))
+
+
+def test_figure_2_ranks(report):
+    found = {
+        (row["task"], row["architecture"]): int(row["rank"])
+        for row in rows(report, "figure2")
+        if row["images"] == "scenes test"
+    }
+    assert found["rotation", "revnet50"] == 1
+    assert found["exemplar", "resnet50_v1"] == 1
+    assert found["exemplar", "revnet50"] == 3
+    assert {found[task, "vgg19_bn"] for task, _ in found} == {4}
+
+
+def test_rank_correlations(study):
+    found = {comparison[:4]: comparison[4] for comparison in rankings.correlations(study)}
+    alike = found[rankings.BETWEEN_TASKS, "scenes test", "jigsaw", "exemplar"]
+    assert alike.kendall == 1.0
+    assert alike.kendall_interval == (1.0, 1.0)
+    # Of the six pairs of four architectures three are turned round.
+    unlike = found[rankings.BETWEEN_TASKS, "scenes test", "exemplar", "rotation"]
+    assert unlike.kendall == pytest.approx(0.0)
+    places = found[rankings.BETWEEN_DATA_SETS, "both", "places test", "scenes test"]
+    assert (places.count, places.kendall) == (16, 1.0)
+    questions = {question for question, *_ in found}
+    assert questions == {
+        rankings.BETWEEN_TASKS,
+        rankings.BETWEEN_ARCHITECTURES,
+        rankings.BETWEEN_DATA_SETS,
+        rankings.PRETEXT,
+        rankings.PRETEXT_OF_ONE,
+        rankings.LABEL_FREE,
+        rankings.LABEL_FREE_OF_TASK,
+    }
+
+
+def test_figures_6_to_8(report):
+    sizes = {
+        (row["widening_factor"], row["representation_size"]): float(row["mean"])
+        for row in rows(report, "figure6")
+    }
+    assert sizes["4", "1024"] == max(sizes.values())
+    assert ("1", "512") in sizes, "without an extra layer, the architecture's own size"
+    fractions = {row["train_fraction"] for row in rows(report, "figure7")}
+    assert fractions == {"1.0", "0.1", "0.05"}
+    curve = [row for row in rows(report, "figure8") if row["first_decay"] == "30"]
+    assert len(curve) == 70
+    assert {row["seeds"] for row in curve} == {"3"}
+
+
+def test_findings_that_were_put_in_are_found(study):
+    found = {finding.claim: finding for finding in findings.findings(study)}
+    unseen = {
+        "The best networks beat the best results before the paper (ImageNet)",
+        "Self-supervision gains more from width than supervision",
+        # Its pretext accuracies are noise.
+        "Pretext accuracy does not tell the better architecture",
+    }
+    for claim, finding in found.items():
+        assert finding.verdict == ("cannot be seen" if claim in unseen else "holds"), (
+            f"{claim}: {finding.evidence}"
+        )
+        assert any(character.isdigit() for character in finding.evidence) or claim in unseen
+    assert len(found) == 21
+
+
+def test_an_empty_study_has_gaps_and_no_errors(tmp_path):
+    synthetic.network(tmp_path)
+    page.write(collect.read(str(tmp_path)), "Empty", [], tmp_path / "report")
+    assert "Nothing measured yet." in (tmp_path / "report" / "figure6.md").read_text()
+    verdicts = {row["verdict"] for row in rows(tmp_path / "report", "findings")}
+    assert verdicts == {"cannot be seen"}
