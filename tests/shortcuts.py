@@ -8,6 +8,7 @@ the accuracy over the last half of the steps (400 by default, a minute each) bes
 with 1 where the difference is more than the tolerance.
 """
 
+import dataclasses
 import os
 import sys
 
@@ -27,7 +28,7 @@ from pretext.trainer import PretextTrainer
 from tests.pretext import tiny
 
 # Oblong, and no whole multiple of anything that they are resized to.
-HEIGHT, WIDTH = 50, 61
+SIZE = 50, 61
 OPTIONS = pretext.TaskOptions(
     resize_size=45,
     crop_size=39,
@@ -37,16 +38,19 @@ OPTIONS = pretext.TaskOptions(
     permutations_per_image=8,
     views_per_image=4,
 )
+# Images that all have one size, and to which size, crop and patch docs/shortcuts.md brings them.
+SAME_SIZE = 96, 96
+SAME_SIZE_OPTIONS = ((92, 84, 22), (72, 66, 17))
 CHANCE = {"rotation": 1 / 4, "exemplar": 1 / 64, "jigsaw": 1 / 20, "relative_patch_location": 1 / 8}
 BATCH = 32
 STANDARD_ERRORS = 5
 
 
-def noise(images: int) -> Records:
+def noise(images: int, size: tuple[int, int] = SIZE) -> Records:
     """Images whose pixels are independent and uniform, made while they are read."""
 
     def read(number: tf.Tensor) -> tf.Tensor:
-        pixels = tf.random.stateless_uniform([HEIGHT, WIDTH, 3], [number, 7], 0, 256, tf.int32)
+        pixels = tf.random.stateless_uniform([*size, 3], [number, 7], 0, 256, tf.int32)
         return tf.io.encode_png(tf.cast(pixels, tf.uint8))
 
     def entries() -> tf.data.Dataset:
@@ -62,7 +66,9 @@ def noise(images: int) -> Records:
     return Records("noise", "train", images, "noise", (), entries, read)
 
 
-def accuracy_on_noise(task: PretextTask, steps: int, seed: int = 0) -> tuple[float, float]:
+def accuracy_on_noise(
+    task: PretextTask, steps: int, seed: int = 0, size: tuple[int, int] = SIZE
+) -> tuple[float, float]:
     """The task's first metric on images not seen before, over the last half of the steps.
 
     Returns:
@@ -73,7 +79,7 @@ def accuracy_on_noise(task: PretextTask, steps: int, seed: int = 0) -> tuple[flo
     trainer.compile(optimizer=Momentum(0.05))
     trainer.optimizer.build(trainer.trainable_variables)
     batches = pipeline.training_batches(
-        noise(steps * BATCH),
+        noise(steps * BATCH, size),
         task.train_view,
         batch_size=BATCH,
         epochs=1,
@@ -95,6 +101,13 @@ def main(steps: int) -> bool:
         at_chance &= passed
         verdict = "at chance" if passed else "NOT AT CHANCE"
         print(f"{name:<25}{accuracy:.4f} ± {error:.4f}  chance {chance:.4f}  {verdict}")
+    print("Relative patch location where all images have 96×96 pixels (docs/shortcuts.md):")
+    for resize_size, crop_size, patch_size in SAME_SIZE_OPTIONS:
+        sizes = {"resize_size": resize_size, "crop_size": crop_size, "patch_size": patch_size}
+        options = dataclasses.replace(OPTIONS, embedding_size=64, **sizes)
+        task = pretext.build("relative_patch_location", options)
+        accuracy, error = accuracy_on_noise(task, steps, size=SAME_SIZE)
+        print(f"resized to {resize_size:<14}{accuracy:.4f} ± {error:.4f}  chance 0.1250")
     return at_chance
 
 
