@@ -45,7 +45,7 @@ def finished(tmp_path_factory, labelled_folder) -> pathlib.Path:
     run = tmp_path_factory.mktemp("runs") / "undisturbed"
     data = [f"--data_dir={labelled_folder}", f"--workdir={run}", "--epochs=2"]
     result = command_line.run("train.py", *TINY, *data, "--export_keras")
-    assert "1 images could not be read: above/broken.jpg" in result.stderr
+    assert "1 image could not be read: above/broken.jpg" in result.stderr
     return run
 
 
