@@ -69,6 +69,17 @@ class ExtractOptions:
     dtype: str = "float32"
 
 
+def check_layers(model: SavedModel, layers: list[str]) -> None:
+    """Raises a ValueError for layers that a model does not have, or for none."""
+    known = [*model.layers, PIXELS]
+    unknown = [layer for layer in layers if layer not in known]
+    if unknown or not layers:
+        raise ValueError(
+            f"--layers: {model.path} has no layer {', '.join(unknown) or '(none given)'}; "
+            f"it has {', '.join(known)}"
+        )
+
+
 def extract(
     model: SavedModel,
     records: Records,

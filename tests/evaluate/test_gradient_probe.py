@@ -367,7 +367,9 @@ def test_through_eval_py(model, labelled_folder, tmp_path) -> None:
     for run in ("few", "few_crops"):
         few = json.loads((tmp_path / run / "results.json").read_text())
         assert few["train_examples"] == pytest.approx(results["mlp"]["train_examples"] / 2, abs=1)
-    assert "effective_rank" in results["mlp"]["layers"]["rows"]
+    for run, split in (("mlp", "trainval"), ("cached", "trainval"), ("sgd", "test")):
+        assert results[run]["label_free_split"] == split
+        assert results[run]["layers"]["rows"]["effective_rank"] > 1
     assert results["sgd"]["training"]["augmentation"] == "crop"
     assert not (tmp_path / "sgd" / "representations" / "train").exists()
     assert results["mlp"]["layers"]["rows"]["l2"] == 100 / (32 * 2)
