@@ -188,7 +188,7 @@ def main(argv: list[str]) -> None:
     names = [field.name for field in dataclasses.fields(Config)]
     config = Config(**{name: flags.FLAGS[name].value for name in names})
     if config.compare:
-        compare(config, further=argv[1:])
+        comparison.compare([*config.compare, *argv[1:]], epath.Path(config.workdir or "."))
         return
     if len(argv) > 1:
         raise ValueError(f"what is {argv[1]}? Every option begins with -- and a name")
@@ -205,8 +205,8 @@ def main(argv: list[str]) -> None:
     strategies.check_batch_size(strategy, config.batch_size)
     with strategy.scope():
         model = saved_models.load(config.saved_model)
-    resize_size, crop_size = input_size(config, model)
-    check_layers(config, model)
+    resize_size, crop_size = saved_models.input_size(model, config.resize_size, config.crop_size)
+    representations.check_layers(model, config.layers)
     low_data.check_fraction(config.train_fraction)
     probe_options = probes.ProbeOptions(
         probe=config.probe,
@@ -281,10 +281,8 @@ def main(argv: list[str]) -> None:
             training = CachedExamples(train, num_classes, labelled)
 
     # ---------------------------------------------------------------- probes
-    partial = workdir / "results.partial.json"
-    done = unfinished(partial, source)
     if protocol:
-        done = gradient_probe.GradientProbe(
+        layers = gradient_probe.GradientProbe(
             protocol,
             training,
             val,
@@ -295,21 +293,20 @@ def main(argv: list[str]) -> None:
             seed=config.seed,
             checkpoint_every_steps=config.checkpoint_every_steps,
         ).run()
-    for layer in config.layers:
-        if layer not in done:
-            done[layer] = probes.measure(
-                layer,
-                probes.Examples(train.layers[layer], train.labels),
-                probes.Examples(val.layers[layer], val.labels),
-                labelled,
-                num_classes=num_classes,
-                options=probe_options,
-                strategy=strategy,
-            )
-            run_directory.write_whole(partial, json.dumps({"source": source, "layers": done}))
-        elif protocol and train:
-            scores = label_free_scores(train.layers[layer], config.seed)
-            done[layer] |= dataclasses.asdict(scores)
+        # Of random crops there are no representations that could be scored.
+        for layer, features in (train or val).layers.items():
+            layers[layer] |= dataclasses.asdict(label_free_scores(features, config.seed))
+    else:
+        layers = probes.measure_all(
+            train,
+            val,
+            labelled,
+            num_classes=num_classes,
+            options=probe_options,
+            strategy=strategy,
+            source=source,
+            partial=workdir / "results.partial.json",
+        )
     left_out = train.unreadable if train else len(training.unreadable.reasons)
 
     # ---------------------------------------------------------------- results
@@ -331,66 +328,14 @@ def main(argv: list[str]) -> None:
         "resize_size": resize_size,
         "crop_size": crop_size,
         "pooling": config.pooling,
-        "layers": {layer: done[layer] for layer in config.layers},
+        "label_free_split": config.train_split if train else config.val_split,
+        "layers": layers,
     }
     run_directory.write_whole(workdir / "results.json", json.dumps(results, indent=2) + "\n")
     report.plot({workdir.name: results}, workdir / "accuracy_by_layer.png")
     model_card.append(results)
     print(report.table(results))
     print(f"\n{workdir / 'results.json'}\n{workdir / 'accuracy_by_layer.png'}")
-
-
-def compare(config: Config, further: list[str]) -> None:
-    """Several finished runs side by side: printed, drawn and as a table for other programs."""
-    runs = comparison.load([*config.compare, *further])
-    print(comparison.table(runs))
-    directory = epath.Path(config.workdir or ".")
-    directory.mkdir(parents=True, exist_ok=True)
-    run_directory.write_whole(directory / "comparison.csv", comparison.csv_text(runs))
-    report.plot(runs, directory / "comparison.png")
-    print(f"\n{directory / 'comparison.csv'}\n{directory / 'comparison.png'}")
-
-
-def unfinished(partial: epath.Path, source: dict[str, object]) -> dict[str, dict]:
-    """The layers that an earlier start has measured, if on the same representations."""
-    try:
-        earlier = json.loads(partial.read_text())
-    except FileNotFoundError:
-        return {}
-    return earlier["layers"] if earlier.get("source") == source else {}
-
-
-def input_size(config: Config, model: saved_models.SavedModel) -> tuple[int, int]:
-    """The pixels to resize to and to crop, from the flags or else from the model."""
-    resize_size = config.resize_size or model.resize_size
-    crop_size = config.crop_size or model.crop_size
-    if resize_size is None or crop_size is None:
-        raise ValueError(
-            f"{config.saved_model} does not say which image size it wants: "
-            "give --resize_size and --crop_size"
-        )
-    if resize_size < 0 or crop_size < 1:
-        raise ValueError(
-            f"--resize_size={resize_size} --crop_size={crop_size}: the pixels of a side are "
-            "at least 1"
-        )
-    if resize_size and crop_size > resize_size:
-        raise ValueError(
-            f"--crop_size={crop_size} does not fit into --resize_size={resize_size}: "
-            "the image would be smaller than the crop"
-        )
-    return resize_size, crop_size
-
-
-def check_layers(config: Config, model: saved_models.SavedModel) -> None:
-    """Raises a ValueError for a layer that the model does not have."""
-    known = [*model.layers, representations.PIXELS]
-    unknown = [layer for layer in config.layers if layer not in known]
-    if unknown or not config.layers:
-        raise ValueError(
-            f"--layers: {config.saved_model} has no layer {', '.join(unknown) or '(none given)'}; "
-            f"it has {', '.join(known)}"
-        )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,10 @@ import csv
 import io
 import os
 
-from evaluate.report import Results, aligned, layers_of, load_results, percent
+from etils import epath
+
+from evaluate.report import Results, aligned, layers_of, load_results, percent, plot
+from programs.run_directory import write_whole
 
 # What a row of the CSV says about its run, and about its layer.
 OF_RUN = (
@@ -19,6 +22,24 @@ OF_RUN = (
     "seed",
 )
 OF_LAYER = ("features", "top1", "top5", "loss", "l2", "effective_rank", "first_ten_variance")
+
+
+def compare(paths: list[str], directory: epath.Path) -> None:
+    """Prints a line per run, and leaves comparison.csv and comparison.png in a directory.
+
+    Args:
+        paths: as for `load`.
+        directory: made if it is not there.
+
+    Raises:
+        ValueError: one of the paths holds no results of `eval.py`.
+    """
+    runs = load(paths)
+    print(table(runs))
+    directory.mkdir(parents=True, exist_ok=True)
+    write_whole(directory / "comparison.csv", csv_text(runs))
+    plot(runs, directory / "comparison.png")
+    print(f"\n{directory / 'comparison.csv'}\n{directory / 'comparison.png'}")
 
 
 def load(paths: list[str]) -> dict[str, Results]:

@@ -5,6 +5,7 @@ validation split after every epoch. A run that is killed goes on from its last c
 with the weights, and the rows of metrics.csv, of a run that was not.
 """
 
+import contextlib
 import json
 import time
 from typing import Any
@@ -22,6 +23,8 @@ from evaluate.representations import Representations
 from evaluate.training_examples import AugmentedExamples, Batch, CachedExamples
 from optimisation import schedule
 from optimisation.momentum import Momentum
+from programs import interruption
+from programs.checkpoints import Checkpoints
 from programs.metrics_file import MetricsFile
 from programs.run_directory import write_whole
 
@@ -42,7 +45,7 @@ class GradientProbe:
 
     Raises:
         ValueError: fewer examples than a batch, features that are not finite, labels that do not
-            fit, or a schedule that is none.
+            fit, a schedule that is none, or checkpoints that are all damaged.
     """
 
     def __init__(
@@ -96,15 +99,13 @@ class GradientProbe:
             # Sums of the epoch's losses. They are part of the checkpoint, so that a row of
             # metrics.csv does not depend on where the run was restarted.
             self.loss_sums = {layer: tf.Variable(0.0) for layer in self.layers}
-        self.checkpoint = tf.train.Checkpoint(
+        state = tf.train.Checkpoint(
             heads=[variable.value for variable in self.heads.variables],
             optimizer=[variable.value for variable in self.optimizer.variables],
             loss_sums=self.loss_sums,
         )
-        checkpoints = _checkpoints_of(source or {}, workdir)
-        self.manager = tf.train.CheckpointManager(self.checkpoint, str(checkpoints), max_to_keep=2)
-        if self.manager.latest_checkpoint:
-            self.checkpoint.restore(self.manager.latest_checkpoint).assert_consumed()
+        self.checkpoints = Checkpoints(_directory_for(source or {}, workdir), state)
+        if self.checkpoints.restore() is not None:
             tqdm.write(f"Continuing at step {self.step} of {self.total_steps}.")
         by_layer = ("loss", "val_loss", "val_top1", "val_top5")
         self.metrics_file = MetricsFile(
@@ -130,6 +131,8 @@ class GradientProbe:
         Raises:
             ValueError: all images of a batch were unreadable.
             FloatingPointError: the loss of a layer is not finite; names the layer.
+            OSError: a checkpoint or a row of metrics could not be written.
+            Interrupted: a signal came; the state is saved.
         """
         started = time.perf_counter()
         protocol = self.protocol
@@ -141,14 +144,18 @@ class GradientProbe:
             smoothing=0.02,
             mininterval=1.0,
         )
-        with bar:
-            batches = iter(self._training_batches()) if self.step < self.total_steps else None
-            for step in range(self.step + 1, self.total_steps + 1):
+        first = self.step + 1
+        with bar, contextlib.ExitStack() as stack:
+            batches = iter(self._training_batches()) if first <= self.total_steps else None
+            for step in range(first, self.total_steps + 1):
                 if (step - 1) % self.steps_per_epoch == 0:
                     for variable in self.loss_sums.values():
                         variable.assign(0.0)
                 with self.training.unreadable.explained(protocol.train_batch_size):
                     self._train_step(next(batches))
+                if step == first:
+                    # Before, a signal may end the run at once, and tracing takes long.
+                    stack.enter_context(interruption.postponed())
                 bar.update(protocol.train_batch_size)
                 if step % self.steps_per_epoch == 0:
                     row = self._row(step)
@@ -156,8 +163,8 @@ class GradientProbe:
                     best = max(row[f"val_top1_{layer}"] for layer in self.layers)
                     bar.set_postfix(val_top1=f"{best:.3f}", refresh=False)
                 if step % self.checkpoint_every_steps == 0 or step == self.total_steps:
-                    self._check_finite(step)
-                    self.manager.save(checkpoint_number=step)
+                    self._save(step)
+                self.checkpoints.stop_if_asked(step, self._save)
         if self.training.unreadable.reasons:
             logging.warning("%s", self.training.unreadable.summary())
         return self._results(time.perf_counter() - started)
@@ -241,6 +248,10 @@ class GradientProbe:
             for layer, variable in self.loss_sums.items()
         }
 
+    def _save(self, step: int) -> None:
+        self._check_finite(step)
+        self.checkpoints.save(step)
+
     def _check_finite(self, step: int) -> None:
         for layer, variable in self.loss_sums.items():
             if not np.isfinite(variable.numpy()):
@@ -276,7 +287,7 @@ class GradientProbe:
         }
 
 
-def _checkpoints_of(source: dict[str, Any], workdir: epath.Path) -> epath.Path:
+def _directory_for(source: dict[str, Any], workdir: epath.Path) -> epath.Path:
     """The directory for checkpoints; emptied of those that were made of other examples."""
     directory = workdir / "checkpoints"
     note = directory / "source.json"

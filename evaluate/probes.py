@@ -1,15 +1,19 @@
-"""One layer measured: features and labels of two splits in, the layer's row of results out."""
+"""Layers measured: features and labels of two splits in, every layer's row of results out."""
 
 import dataclasses
+import json
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from etils import epath
 
 from evaluate import logistic_regression, neighbours
 from evaluate.label_free import label_free_scores
 from evaluate.low_data import ChosenRows, choose
 from evaluate.progress import FitProgress
+from evaluate.representations import Representations
+from programs.run_directory import write_whole
 
 NAMES = ("lbfgs", "knn")
 
@@ -62,6 +66,55 @@ def read_l2(text: str) -> float | str:
     if not 0 <= value < float("inf"):
         raise ValueError(f"--l2={text}: use auto, paper or a number of at least 0")
     return value
+
+
+def measure_all(
+    train: Representations,
+    val: Representations,
+    labelled: np.ndarray,
+    *,
+    num_classes: int,
+    options: ProbeOptions,
+    source: dict[str, Any],
+    partial: epath.Path,
+    strategy: tf.distribute.Strategy | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Measures every layer, one after the other; those that an earlier start measured stay.
+
+    Args:
+        train, val, labelled, num_classes, options, strategy: as for `measure`, of all layers.
+        source: what the representations are of, fit for JSON.
+        partial: the file that keeps the finished layers; one of another source does not count.
+
+    Returns:
+        By layer its row of `results.json`.
+
+    Raises:
+        ValueError: features that are not finite, or too few examples; names the layer.
+    """
+    done = _finished(partial, source)
+    for layer in train.layers:
+        if layer not in done:
+            done[layer] = measure(
+                layer,
+                Examples(train.layers[layer], train.labels),
+                Examples(val.layers[layer], val.labels),
+                labelled,
+                num_classes=num_classes,
+                options=options,
+                strategy=strategy,
+            )
+            write_whole(partial, json.dumps({"source": source, "layers": done}))
+    return {layer: done[layer] for layer in train.layers}
+
+
+def _finished(partial: epath.Path, source: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The layers that an earlier start has measured, if on the same representations."""
+    try:
+        earlier = json.loads(partial.read_text())
+    except FileNotFoundError:
+        return {}
+    return earlier["layers"] if earlier.get("source") == source else {}
 
 
 def measure(

@@ -11,7 +11,6 @@ and files that are shorter than their header says are not used.
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import time
@@ -20,8 +19,9 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 import numpy as np
-from absl import logging
 from etils import epath
+
+from programs import locks
 
 SECONDS_BETWEEN_HEADERS = 5.0
 # At most this part of the time goes into waiting for the disk to confirm.
@@ -113,12 +113,7 @@ class RepresentationFiles:
     def locked(self) -> Iterator[None]:
         """Lets one process at a time write; the others wait and find what it has written."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        with open(self.directory / "lock", "wb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                logging.warning("waiting for the process that writes to %s", self.directory)
-                fcntl.flock(file, fcntl.LOCK_EX)
+        with locks.waited_for(self.directory):
             self._find()
             yield
 

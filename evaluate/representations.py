@@ -72,6 +72,17 @@ class ExtractOptions:
     max_bad_fraction: float = 1.0
 
 
+def check_layers(model: SavedModel, layers: list[str]) -> None:
+    """Raises a ValueError for layers that a model does not have, or for none."""
+    known = [*model.layers, PIXELS]
+    unknown = [layer for layer in layers if layer not in known]
+    if unknown or not layers:
+        raise ValueError(
+            f"--layers: {model.path} has no layer {', '.join(unknown) or '(none given)'}; "
+            f"it has {', '.join(known)}"
+        )
+
+
 def extract(
     model: SavedModel,
     records: Records,

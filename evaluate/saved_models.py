@@ -64,6 +64,36 @@ def load(path: str) -> SavedModel:
     )
 
 
+def input_size(model: SavedModel, resize_size: int, crop_size: int) -> tuple[int, int]:
+    """The pixels to resize to and to crop, as asked for or else from the model.
+
+    Args:
+        model: the network.
+        resize_size, crop_size: the flags; 0 for what the model asks for.
+
+    Raises:
+        ValueError: neither says it, or they make no sense; names the flags.
+    """
+    resize_size = resize_size or model.resize_size
+    crop_size = crop_size or model.crop_size
+    if resize_size is None or crop_size is None:
+        raise ValueError(
+            f"{model.path} does not say which image size it wants: "
+            "give --resize_size and --crop_size"
+        )
+    if resize_size < 0 or crop_size < 1:
+        raise ValueError(
+            f"--resize_size={resize_size} --crop_size={crop_size}: the pixels of a side are "
+            "at least 1"
+        )
+    if resize_size and crop_size > resize_size:
+        raise ValueError(
+            f"--crop_size={crop_size} does not fit into --resize_size={resize_size}: "
+            "the image would be smaller than the crop"
+        )
+    return resize_size, crop_size
+
+
 def _fingerprint(path: str) -> str:
     try:
         return tf.saved_model.experimental.read_fingerprint(path).singleprint()

@@ -27,6 +27,7 @@ from models import saved
 from pretext import input_contract, model_card
 from pretext.stored_network import StoredNetwork
 from pretext.task import PretextTask, Representations
+from programs.error_lines import writing
 
 LAYERS = ("block1", "block2", "block3", "block4", "pre_logits")
 
@@ -52,6 +53,7 @@ def export(
 
     Raises:
         ValueError: an unknown precision, or weights that it cannot hold.
+        OSError: it could not be written.
     """
     network, stored_head = (StoredNetwork(model, precision) for model in (backbone, head))
     root = _root(task, network, stored_head, _contract(task, backbone))
@@ -67,10 +69,11 @@ def export(
     for leftover in (beside, path):
         if leftover.exists():
             leftover.rmtree()
-    tf.saved_model.save(root, str(beside), signatures=signatures)
-    saved.describe(backbone, beside)
-    (beside / "README.md").write_text(card)
-    beside.rename(path)
+    with writing(path):
+        tf.saved_model.save(root, str(beside), signatures=signatures)
+        saved.describe(backbone, beside)
+        (beside / "README.md").write_text(card)
+        beside.rename(path)
 
 
 def is_whole(path: epath.Path) -> bool:
@@ -94,8 +97,9 @@ def export_keras(backbone: keras.Model, path: epath.Path) -> None:
         path: the file, named *.keras; it appears only when it is whole.
     """
     beside = path.with_name("incomplete." + path.name)
-    backbone.save(str(beside))
-    tf.io.gfile.rename(str(beside), str(path), overwrite=True)
+    with writing(path):
+        backbone.save(str(beside))
+        tf.io.gfile.rename(str(beside), str(path), overwrite=True)
 
 
 def _contract(task: PretextTask, backbone: keras.Model) -> tf.TensorSpec:

@@ -5,7 +5,6 @@ from etils import epath
 
 from pretext.metric_sums import MetricSums
 from pretext.trainer import PretextTrainer
-from programs import interruption
 from programs.checkpoints import Checkpoints
 
 
@@ -28,7 +27,6 @@ class TrainingState:
     ) -> None:
         self.trainer = trainer
         self.strategy = strategy
-        self.is_chief = is_chief
         with strategy.scope():
             self.sums = MetricSums(trainer.metric_names)
         variables = {
@@ -89,13 +87,7 @@ class TrainingState:
         Raises:
             Interrupted: one came.
         """
-        if interruption.requested():
-            self.save(self.step)
-            raise interruption.Interrupted(
-                f"step {self.step} is saved in {self.checkpoints.latest}"
-                if self.is_chief
-                else f"at step {self.step}; only the first worker saves"
-            )
+        self.checkpoints.stop_if_asked(self.step, self.save)
 
     def check(self, step: int) -> None:
         """Raises a FloatingPointError if a loss since the last row of metrics was not finite."""

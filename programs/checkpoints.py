@@ -11,11 +11,13 @@ TensorFlow's checksums first; a damaged checkpoint is passed over for the one be
 """
 
 import re
+from collections.abc import Callable
 
 import tensorflow as tf
 from absl import logging
 from etils import epath
 
+from programs import interruption
 from programs.error_lines import reason, writing
 from programs.run_directory import write_whole
 
@@ -26,7 +28,8 @@ class Checkpoints:
     """Saves and restores the state of something that advances in steps.
 
     Args:
-        directory: where the files are; made when the first is written. Nothing else may be there.
+        directory: where the files are; made when the first is written. Files there whose names
+            begin with ckpt- or incomplete are its own, and are removed.
         state: the variables to save.
         writes: whether this process writes; of several that share a directory only one may.
     """
@@ -100,6 +103,24 @@ class Checkpoints:
             self._write_names(kept)
             self._remove_all_but(kept)
         self.step = step
+
+    def stop_if_asked(self, step: int, save: Callable[[int], None]) -> None:
+        """At a point where the state may be saved: does so and stops, if a signal came.
+
+        Args:
+            step: the step that the state is of.
+            save: checks the state, and calls `self.save`.
+
+        Raises:
+            Interrupted: a signal came.
+        """
+        if interruption.requested():
+            save(step)
+            raise interruption.Interrupted(
+                f"step {step} is saved in {self.latest}"
+                if self.writes
+                else f"at step {step}; only the first worker saves"
+            )
 
     def _path(self, step: int) -> epath.Path:
         return self.directory / f"ckpt-{step}"

@@ -1,4 +1,4 @@
-"""One run at a time in a directory.
+"""One run at a time in a directory, or one writer after the other.
 
 A lock is the operating system's (flock) on the empty file DIRECTORY/lock. It is not the file's
 presence that counts: the lock ends with the process that holds it, however that ends, so that none
@@ -8,11 +8,12 @@ Buckets (gs://…) and file systems without flock have no such lock; there the r
 apart. See docs/failures.md.
 """
 
+import contextlib
 import errno
 import fcntl
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import IO
 
 from absl import logging
@@ -36,25 +37,46 @@ def hold(directory: epath.Path) -> None:
     key = os.path.realpath(directory)
     if "://" in str(directory) or key in _held:
         return
-    file = open(directory / "lock", "a")  # noqa: SIM115 (kept open)
+    with contextlib.ExitStack() as on_failure:
+        file = on_failure.enter_context(_file(directory))
+        if not _lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            raise ValueError(
+                f"{directory} is in use by another run: wait for it to end or name another "
+                "directory"
+            )
+        on_failure.pop_all()
+    _held[key] = file
+
+
+@contextlib.contextmanager
+def waited_for(directory: epath.Path) -> Iterator[None]:
+    """Locks an existing directory within the context; waits for a process that holds it."""
+    with _file(directory) as file:
+        if not _lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            logging.warning("waiting for the process that writes to %s", directory)
+            _lock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _file(directory: epath.Path) -> IO[str]:
+    return open(directory / "lock", "a")
+
+
+def _lock(file: IO[str], operation: int) -> bool:
+    """Whether the file is locked now, or cannot be at all; False if another process holds it."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, operation)
     except BlockingIOError:
-        file.close()
-        raise ValueError(
-            f"{directory} is in use by another run: wait for it to end or name another directory"
-        ) from None
+        return False
     except OSError as error:
-        file.close()
         if error.errno not in _UNSUPPORTED:
             raise
         logging.warning(
-            "%s is on a file system without locks (%s): start no second run in it",
-            directory,
+            "%s is on a file system without locks (%s): start no second run in its directory",
+            file.name,
             error.strerror,
         )
-        return
-    _held[key] = file
+    return True
 
 
 def released_at_the_end(main: Callable[[list[str]], None]) -> Callable[[list[str]], None]:

@@ -9,6 +9,8 @@ WORKDIR/saved_model/   the export; there once the run is finished, and whole
 WORKDIR/backbone.keras the backbone as Keras' own file, with --export_keras
 """
 
+import os
+
 import tensorflow as tf
 from etils import epath
 
@@ -83,12 +85,23 @@ def _has_results(directory: epath.Path) -> bool:
 
 
 def write_whole(path: epath.Path, text: str) -> None:
-    """Writes a file so that it is never seen half written."""
+    """Writes a file so that it is never seen half written, not even after a power failure."""
     beside = path.with_name(path.name + ".incomplete")
     with writing(path):
         try:
-            beside.write_text(text)
+            _write_through(beside, text.encode())
             tf.io.gfile.rename(str(beside), str(path), overwrite=True)
         except (OSError, tf.errors.OpError):
             beside.unlink(missing_ok=True)  # It takes room that may be short.
             raise
+
+
+def _write_through(path: epath.Path, content: bytes) -> None:
+    """Writes a file; a local one is on the disk then, and not in the system's memory alone."""
+    if "://" in os.fspath(path):
+        path.write_bytes(content)
+        return
+    with open(path, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

@@ -60,7 +60,7 @@ for folder in ("sheets", "run", "probe"):
 print(json.dumps({
     "files": files, "error": error, "claimed": claimed,
     "metrics": (root / "run" / "metrics.csv").read_text(),
-    "results": report.load("ram://bucket/probe"),
+    "results": report.load_results("ram://bucket/probe"),
 }))
 """
 

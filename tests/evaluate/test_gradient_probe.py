@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ from evaluate.gradient_probe import GradientProbe
 from evaluate.protocols import Protocol
 from evaluate.representations import Representations
 from evaluate.training_examples import AugmentedExamples, CachedExamples
+from programs import interruption
 from programs.metrics_file import read_metrics
 from tests import command_line
+from tests.full_disk import no_files_larger_than
 
 CLASSES = 4
 ONE_DEVICE = tf.distribute.OneDeviceStrategy("CPU:0")
@@ -273,6 +276,41 @@ def test_a_rate_too_large_for_a_layer_is_a_warning(tmp_path, caplog) -> None:
     assert "more than guessing has (1.39)" in warning
 
 
+def test_stopped_out_of_room_and_damaged(tmp_path, monkeypatch, caplog) -> None:
+    """Every one of them loses what it must and no more, and the end is the same."""
+    whole = probe(tmp_path / "whole", protocol())
+    whole.run()
+    workdir = tmp_path / "run"
+
+    def run(**options) -> GradientProbe:
+        return probe(workdir, protocol(), **options)
+
+    calls = []
+    monkeypatch.setattr(interruption, "requested", lambda: calls.append(0) or len(calls) == 4)
+    saved = re.escape(str(workdir / "checkpoints" / "ckpt-4"))
+    with pytest.raises(interruption.Interrupted, match=f"step 4 is saved in {saved}$"):
+        run().run()
+    monkeypatch.undo()
+
+    stopped = run(checkpoint_every_steps=3)
+    assert stopped.step == 4
+    with no_files_larger_than(1000), pytest.raises(OSError, match="ckpt-6 could not be written: "):
+        stopped.run()
+    assert run().step == 4
+
+    run(checkpoint_every_steps=4).run()
+    (data_file,) = (workdir / "checkpoints").glob("ckpt-9.data*")
+    data_file.write_bytes(data_file.read_bytes()[:50])
+    damaged = run()
+    assert damaged.step == 8
+    assert "ckpt-9 is damaged (" in caplog.text
+    damaged.run()
+    for expected, value in zip(weights(whole), weights(damaged), strict=True):
+        np.testing.assert_array_equal(expected, value)
+    metrics = [(path / "metrics.csv").read_text() for path in (tmp_path / "whole", workdir)]
+    assert metrics[0] == metrics[1]
+
+
 def test_checkpoints_of_other_examples_are_not_taken_over(tmp_path) -> None:
     probe(tmp_path, protocol(), source={"train": "a"}).run()
     assert probe(tmp_path, protocol(), source={"train": "a"}).step == 9
@@ -329,7 +367,9 @@ def test_through_eval_py(model, labelled_folder, tmp_path) -> None:
     for run in ("few", "few_crops"):
         few = json.loads((tmp_path / run / "results.json").read_text())
         assert few["train_examples"] == pytest.approx(results["mlp"]["train_examples"] / 2, abs=1)
-    assert "effective_rank" in results["mlp"]["layers"]["rows"]
+    for run, split in (("mlp", "trainval"), ("cached", "trainval"), ("sgd", "test")):
+        assert results[run]["label_free_split"] == split
+        assert results[run]["layers"]["rows"]["effective_rank"] > 1
     assert results["sgd"]["training"]["augmentation"] == "crop"
     assert not (tmp_path / "sgd" / "representations" / "train").exists()
     assert results["mlp"]["layers"]["rows"]["l2"] == 100 / (32 * 2)

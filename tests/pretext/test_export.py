@@ -15,9 +15,11 @@ from PIL import Image
 import models
 import pretext
 from data.images import CentralCrop
-from pretext.export import LAYERS, export
+from pretext.export import LAYERS, export, export_keras, is_whole
 from pretext.model_card import synthetic_images
 from pretext.trainer import PretextTrainer
+from tests.full_disk import no_files_larger_than
+from tests.pretext import tiny
 
 STRANGER = pathlib.Path(__file__).with_name("stranger.py")
 CLIENTS = (
@@ -137,6 +139,31 @@ def test_the_size_is_that_of_the_weights(exported):
     assert weights <= variables < weights + 50_000
     # The graph of this small network, without a copy of its weights (3.6 MB).
     assert (saved_model / "saved_model.pb").stat().st_size < 1_000_000
+
+
+def test_no_room(tmp_path):
+    keras.utils.set_random_seed(0)
+    task = pretext.build("rotation", pretext.TaskOptions(40, 32, "crop"))
+    backbone = tiny.network()
+    head = task.head(backbone.output["pre_logits"].shape[-1])
+    path = epath.Path(tmp_path / "saved_model")
+    with (
+        no_files_larger_than(10_000),
+        pytest.raises(OSError, match=r"saved_model could not be written: .*the same command goes"),
+    ):
+        export(task, backbone, head, path)
+    assert not path.exists()
+    export(task, backbone, head, path)
+    assert is_whole(path)
+    keras_file = epath.Path(tmp_path / "backbone.keras")
+    with (
+        no_files_larger_than(10_000),
+        pytest.raises(OSError, match=r"backbone.keras could not be written: "),
+    ):
+        export_keras(backbone, keras_file)
+    assert not keras_file.exists()
+    export_keras(backbone, keras_file)
+    assert keras_file.exists()
 
 
 def test_the_card(exported):
