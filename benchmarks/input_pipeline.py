@@ -49,15 +49,15 @@ def photograph(random: np.random.Generator) -> bytes:
             layer = Image.fromarray(grid[..., channel].astype(np.float32))
             pixels[..., channel] += layer.resize((WIDTH, HEIGHT), Image.BICUBIC)
     image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
-    target = 1000 * random.uniform(75, 105)
-    attempts = []
-    for quality in range(70, 99, 2):
+    target = 1000 * random.uniform(*KILOBYTES)
+    for quality in range(98, 50, -1):
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=quality)
-        attempts.append(buffer.getvalue())
-    encoded = min(attempts, key=lambda attempt: abs(len(attempt) - target))
-    assert 1000 * KILOBYTES[0] <= len(encoded) <= 1000 * KILOBYTES[1], len(encoded)
-    return encoded
+        if buffer.tell() <= target:
+            break
+    # Rarely there is no quality in between; then another photograph.
+    large_enough = buffer.tell() >= 1000 * KILOBYTES[0]
+    return buffer.getvalue() if large_enough else photograph(random)
 
 
 # ---------------------------------------------------------------- Pillow
