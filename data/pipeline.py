@@ -168,7 +168,7 @@ def _views(
             "draws": tf.random.stateless_uniform([draws], drawn),
             "valid": tf.constant(1.0),
             "bad_id": tf.constant(""),
-            "bad_image": tf.constant(""),
+            "bad_image": tf.zeros_like(entry["image"]),
         }
 
     # Traced once for all the places it is used in.

@@ -254,6 +254,8 @@ def test_a_folder_of_all_of_them(tmp_path, view):
     )
     assert set(unreadable.reasons) == set(BAD)
     assert all(reason and "\n" not in reason for reason in unreadable.reasons.values())
+    assert unreadable.reasons["text.jpg"].startswith("Unknown image file format")
+    assert unreadable.reasons["empty.jpg"] == "Input is empty"
     valid = np.concatenate([batch["valid"] for batch in batches])[: records.size]
     names = [entry["id"].decode() for entry in records.entries().as_numpy_iterator()]
     assert {name for name, good in zip(names, valid, strict=True) if not good} == set(BAD)

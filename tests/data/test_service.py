@@ -17,9 +17,12 @@ VIEW = images.RandomCrop(0, 8)
 def address():
     """A dispatcher and two workers in this process."""
     service = tf.data.experimental.service
-    dispatcher = service.DispatchServer()
+    dispatcher = service.DispatchServer(service.DispatcherConfig(worker_timeout_ms=1000))
     place = dispatcher.target.split("://")[1]
-    workers = [service.WorkerServer(service.WorkerConfig(place)) for _ in range(2)]
+    workers = [
+        service.WorkerServer(service.WorkerConfig(place, heartbeat_interval_ms=100))
+        for _ in range(2)
+    ]
     yield dispatcher.target
     for worker in workers:
         worker._stop()

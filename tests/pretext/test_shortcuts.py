@@ -20,10 +20,13 @@ def test_noise_leaves_the_network_at_chance(name):
 
 
 @dataclasses.dataclass(frozen=True)
-class Squeezed(images.InceptionCrop):
+class Squeezed:
     """Rectangles that are always wide, so that turned views tell by which axis they shrank."""
 
-    def cut(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    crop_size: int
+
+    def __call__(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        image = images.decode(encoded)
         view = tf.image.resize(image[5:35], [self.crop_size, self.crop_size])
         return tf.cast(view, tf.uint8)
 
