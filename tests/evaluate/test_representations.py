@@ -209,7 +209,7 @@ def test_positions_leave_out_the_unreadable(model, records, tmp_path):
 
 
 def test_a_remote_directory_is_one_clear_line(model, records):
-    with pytest.raises(ValueError, match="need a local disk, .* --representations_dir"):
+    with pytest.raises(ValueError, match=r"need a local disk, .* --representations_dir"):
         representations.extract(model, records, OPTIONS, epath.Path("gs://bucket/a"))
 
 
