@@ -18,4 +18,4 @@ demo: install
 test: install
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(RUN) -m pytest tests
+	$(RUN) -m pytest --numprocesses=2 --dist=loadfile tests
