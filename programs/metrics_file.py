@@ -38,12 +38,33 @@ class MetricsFile:
 
 
 def read_metrics(path: epath.Path) -> list[dict[str, str]]:
-    """The whole rows of a metrics file; a line cut short by a kill is left out."""
+    """The whole rows of a metrics file; a line cut short by a kill is left out.
+
+    Raises:
+        ValueError: something else than a program wrote or changed it.
+    """
     if not path.exists():
         return []
-    lines = path.read_text().splitlines(keepends=True)
+    lines = path.read_bytes().decode(errors="replace").splitlines(keepends=True)
     whole = [line for line in lines if line.endswith("\n")]
-    return [row for row in csv.DictReader(whole) if None not in row.values()]
+    rows = [row for row in csv.DictReader(whole) if None not in row.values()]
+    for number, row in enumerate(rows, start=1):
+        if not _is_row(row):
+            raise ValueError(
+                f"{path} is damaged (row {number} holds no step and numbers): move it away, and "
+                "the same command goes on, without the rows in it"
+            )
+    return rows
+
+
+def _is_row(row: dict[str, str]) -> bool:
+    """Whether a row has a step and numbers alone."""
+    try:
+        int(row["step"])
+        _ = [float(text) for name, text in row.items() if name != "step" and text]
+    except (KeyError, TypeError, ValueError):
+        return False
+    return True
 
 
 def last(path: epath.Path, prefix: str) -> dict[str, float]:

@@ -103,3 +103,12 @@ def test_no_room_for_a_row_of_metrics(tmp_path):
     MetricsFile(path, ["step", "loss"], 1)
     assert path.read_text() == before
     assert [file.name for file in tmp_path.iterdir()] == ["metrics.csv"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\x00\n" * 3, b"step,loss\nten,0.5\n", b"step,loss\n1,0.5,3\n"]
+)
+def test_metrics_that_no_program_wrote(tmp_path, content):
+    (tmp_path / "metrics.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=r"metrics.csv is damaged \(row 1 .*: move it away"):
+        MetricsFile(epath.Path(tmp_path) / "metrics.csv", ["step", "loss"], 1)
