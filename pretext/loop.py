@@ -94,7 +94,8 @@ class Loop:
         self.total_steps = self.steps_per_epoch * options.epochs
         self.is_chief = strategies.is_chief(strategy)
 
-        with strategy.scope():
+        # Other machines take part in making variables, too.
+        with workers.told_when_gone(strategy), strategy.scope():
             trainer.optimizer.build(trainer.trainable_variables)
             if options.gradient_accumulation > 1:
                 self.accumulator = Accumulator(trainer, options.gradient_accumulation)
