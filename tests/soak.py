@@ -135,7 +135,7 @@ MOMENTS = [
     Moment("training", "train.py", lambda run, rows: run.rows > rows, 1.0),
     Moment("writing a checkpoint", "train.py", lambda run, rows: run.any("checkpoints/inc*"), 0.02),
     Moment("renaming one", "train.py", lambda run, rows: run.any("checkpoints/inc*.index"), 0.002),
-    Moment("exporting", "train.py", lambda run, rows: run.any("saved_model*"), 2.0),
+    Moment("exporting", "train.py", lambda run, rows: run.any("saved_model*"), 0.7),
     Moment("starting to probe", "eval.py", lambda run, rows: True, 12.0),
     Moment("extracting", "eval.py", lambda run, rows: run.any("*/train/header*"), 1.0),
     Moment("extracting on", "eval.py", lambda run, rows: run.any("*/val/header*"), 0.2),
@@ -158,6 +158,7 @@ def main() -> None:
     for program in undisturbed.arguments:
         undisturbed.finish(program)
     choices = random.Random(arguments.seed)
+    total = 0
     for first in range(0, arguments.kills, len(MOMENTS)):
         number = first // len(MOMENTS)
         run = Run(root / f"killed{number}", images)
@@ -167,11 +168,12 @@ def main() -> None:
             for moment in moments:
                 if moment.program == program:
                     killed = kill(run, moment, moment.seconds * choices.random())
+                    total += killed
                     print(f"{moment.name}: {'killed' if killed else 'done before'}", flush=True)
                     compare(run, undisturbed, whole=False)
             run.finish(program)
         compare(run, undisturbed, whole=True)
-        print(f"run {number} after {len(moments)} kills: the undisturbed run's bits", flush=True)
+        print(f"run {number}, {total} kills up to here: the undisturbed run's bits", flush=True)
 
 
 def kill(run: Run, moment: Moment, delay: float) -> bool:

@@ -1,0 +1,87 @@
+"""Kills one of two machines that train together, first the one that writes, then the other.
+
+    python -m tests.soak_workers
+
+Two processes on this machine are the machines. After either kill the survivor must end with its
+line within a minute; the next pair goes on, and checkpoints, metrics, export, representations and
+results must be those of an undisturbed pair, bit for bit. Ends with status 1 if they are not.
+"""
+
+from programs import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
+
+import argparse
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+from tests import command_line, pictures
+from tests.pretext import two_workers
+from tests.soak import Run, check, compare
+
+ROWS = 5
+"""Lines of metrics.csv, its header included, after which a worker is killed."""
+
+
+def start(run: Run) -> list[subprocess.Popen]:
+    """Starts the pretraining's two workers."""
+    program = [sys.executable, str(command_line.ROOT / "train.py")]
+    arguments = [*run.arguments["train.py"], "--strategy=multi_worker"]
+    return [
+        subprocess.Popen(
+            [*program, *arguments],
+            env=command_line.ENVIRONMENT | configuration,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for configuration in two_workers.configurations()
+    ]
+
+
+def finish(run: Run) -> None:
+    """Runs a pair of workers to the end, and probes what they leave."""
+    for worker in start(run):
+        _, error = worker.communicate()
+        check(worker.returncode == 0, error)
+    run.finish("eval.py")
+
+
+def kill(run: Run, number: int) -> None:
+    """Starts a pair, kills one of it in training, and waits for the other's end."""
+    workers = start(run)
+    while run.rows < ROWS:
+        check(workers[0].poll() is None, "the first worker ended by itself")
+        time.sleep(0.005)
+    workers[number].kill()
+    killed = time.monotonic()
+    try:
+        _, error = workers[1 - number].communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        sys.exit("the survivor did not end within a minute")
+    line = error.splitlines()[-1]
+    check(line.startswith("train.py: another worker is gone"), line)
+    print(f"worker {number} killed: the other ended after {time.monotonic() - killed:.1f} s")
+    workers[number].communicate()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--directory", type=pathlib.Path, help="default: a temporary one")
+    arguments = parser.parse_args()
+    root = arguments.directory or pathlib.Path(tempfile.mkdtemp(prefix="soak"))
+    images = root / "images"
+    pictures.write_labelled_folder(images)
+    undisturbed = Run(root / "undisturbed", images)
+    finish(undisturbed)
+    for number in range(2):
+        run = Run(root / f"killed{number}", images)
+        kill(run, number)
+        finish(run)
+        compare(run, undisturbed, whole=True)
+        print("the next pair: the undisturbed pair's bits", flush=True)
+
+
+if __name__ == "__main__":
+    main()
