@@ -34,8 +34,7 @@ def run(program: str, main: Callable[[list[str]], None]) -> None:
     except (ValueError, FloatingPointError, OSError, MemoryError, *_tensorflow_errors()) as error:
         if os.environ.get("TRACEBACK"):
             raise
-        print(f"{program}: {_line(error)}", file=sys.stderr)
-        sys.exit(1)
+        interruption.end_with(f"{program}: {_line(error)}\n", 1)
 
 
 def _tensorflow_errors() -> tuple[type[Exception], ...]:

@@ -80,22 +80,29 @@ def requested() -> bool:
 def leave(saved: str = "") -> NoReturn:
     """Ends the process with the line of an interrupted run, and the status that shells give it.
 
-    Without unwinding it: that may have to wait for other threads and machines.
-
     Args:
         saved: what the run saved.
     """
     number = _State.requested or signal.SIGINT
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):
-            stream.flush()
     line = (
         f"{_State.program}: stopped by {number.name}{saved and ': ' + saved}; "
         "the same command goes on from there\n"
     )
     # A progress bar may be standing on the terminal's line.
-    os.write(2, ("\n" * sys.stderr.isatty() + line).encode())
-    os._exit(128 + number)
+    end_with("\n" * sys.stderr.isatty() + line, 128 + number)
+
+
+def end_with(line: str, status: int) -> NoReturn:
+    """Ends the process with a line on its error stream, and without taking it apart.
+
+    To take it apart may mean to wait for other threads and machines, and for ever: TensorFlow's
+    iterators wait for a batch that is on its way, and its threads for a machine that is gone.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os.write(2, line.encode())
+    os._exit(status)
 
 
 def _watch(read_end: int) -> None:

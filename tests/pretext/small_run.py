@@ -8,7 +8,6 @@ OUTPUT/CASE.npz (in the first worker only, where there are several).
 
 import dataclasses
 import os
-import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -25,7 +24,7 @@ from optimisation.momentum import Momentum
 from pretext import precision
 from pretext.loop import Loop, LoopOptions
 from pretext.trainer import PretextTrainer
-from programs import strategies
+from programs import command_line, strategies
 from programs.metrics_file import read_metrics
 from tests.pretext import tiny
 
@@ -116,8 +115,8 @@ def train(
     return result
 
 
-def main() -> None:
-    folder, output, name, logical_cpus, *cases = sys.argv[1:]
+def main(argv: list[str]) -> None:
+    _, folder, output, name, logical_cpus, *cases = argv
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0],
         [tf.config.LogicalDeviceConfiguration()] * int(logical_cpus),
@@ -130,4 +129,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run("small_run", main)

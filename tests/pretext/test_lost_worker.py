@@ -46,7 +46,7 @@ def test_a_worker_is_killed(start, tmp_path):
     victim.kill()
     assert survivor.wait(timeout=60) != 0
     message = (killed / "worker0.log").read_text().splitlines()[-1]
-    assert message.startswith("ConnectionError: another worker is gone"), message
+    assert message.startswith("small_run: another worker is gone"), message
     assert not (killed / f"{CASE}.npz").exists(), "killed too late to show anything"
     expected = finish(undisturbed, left_alone)
     continued = finish(killed, start(killed))
