@@ -7,7 +7,7 @@ from its last checkpoint and ends with the weights of a run that was not.
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -19,9 +19,8 @@ from data import pipeline
 from data.records import Records
 from data.service import DataService
 from data.unreadable import UnreadableImages
-from pretext.accumulation import Accumulator
-from pretext.task import Batch
-from pretext.trainer import Metrics, PretextTrainer
+from pretext.steps import Steps
+from pretext.trainer import PretextTrainer
 from pretext.training_state import TrainingState
 from programs import interruption, strategies, workers
 from programs.clock import Clock
@@ -96,9 +95,7 @@ class Loop:
 
         # Other machines take part in making variables, too.
         with workers.told_when_gone(strategy), strategy.scope():
-            trainer.optimizer.build(trainer.trainable_variables)
-            if options.gradient_accumulation > 1:
-                self.accumulator = Accumulator(trainer, options.gradient_accumulation)
+            self.steps = Steps(trainer, strategy, options.gradient_accumulation, options.jit)
         self.state = TrainingState(trainer, strategy, workdir / "checkpoints", self.is_chief)
         if self.state.restore() and self.is_chief:
             tqdm.write(f"Continuing at step {self.step} of {self.total_steps}.")
@@ -111,12 +108,6 @@ class Loop:
                 self.step - self._row_is_due(self.step),
             )
             self.tensorboard = tf.summary.create_file_writer(self.tensorboard_directory)
-        # XLA compiles what one replica does by itself: it cannot compile a sum over replicas,
-        # except on a TPU, where it compiles the whole step without being asked.
-        self._gradients, self._test_sums = trainer.gradients, trainer.test_sums
-        if options.jit and not strategies.compiles_everything(strategy):
-            self._gradients = tf.function(trainer.gradients, jit_compile=True)
-            self._test_sums = tf.function(trainer.test_sums, jit_compile=True)
 
     @property
     def step(self) -> int:
@@ -157,7 +148,7 @@ class Loop:
                 service = options.service
                 decoding = service.explained(step) if service else contextlib.nullcontext()
                 with self.unreadable.explained(options.batch_size), decoding, record:
-                    self._update_from(batches)
+                    self.steps.update(batches, self.state.sums)
                 self.unreadable.check(self.training, options.max_bad_fraction)
                 if step == first:
                     # Before, a signal may end the run at once, and tracing takes long.
@@ -184,7 +175,7 @@ class Loop:
         names = [*self.trainer.task.metric_names, "examples"]
         sums = []
         for batch in self._validation_stream:
-            sums.append(self._test_step(batch))
+            sums.append(self.steps.test(batch))
             self.state.stop_if_asked()
         self.unreadable_validation.check(self.validation, self.options.max_bad_fraction)
         totals = dict(zip(names, np.sum(sums, axis=0, dtype=np.float64).tolist(), strict=True))
@@ -233,46 +224,6 @@ class Loop:
         self, make: Callable[[tf.distribute.InputContext], tf.data.Dataset]
     ) -> tf.distribute.DistributedDataset:
         return self.strategy.distribute_datasets_from_function(make)
-
-    def _update_from(self, batches: Iterator[Batch]) -> None:
-        """One update of the weights, from the next batch or micro-batches."""
-        if self.options.gradient_accumulation == 1:
-            self._train_step(next(batches))
-            return
-        for _ in range(self.options.gradient_accumulation):
-            self._accumulate(next(batches))
-        self._apply_accumulated()
-
-    @tf.function
-    def _train_step(self, batch: Batch) -> None:
-        def step(batch: Batch) -> Metrics:
-            return self.trainer.update(*self._gradients(batch))
-
-        self._add(self.strategy.run(step, (batch,)))
-
-    @tf.function
-    def _accumulate(self, batch: Batch) -> None:
-        self.strategy.run(lambda batch: self.accumulator.add(*self._gradients(batch)), (batch,))
-
-    @tf.function
-    def _apply_accumulated(self) -> None:
-        self._add(self.strategy.run(lambda: self.trainer.update(*self.accumulator.take())))
-
-    def _add(self, metrics: Metrics) -> None:
-        """Adds an update's metrics, the same on all replicas, to the sums for the next row."""
-        first = self.strategy.experimental_local_results
-        self.state.sums.add({name: first(value)[0] for name, value in metrics.items()})
-
-    @tf.function
-    def _test_step(self, batch: Batch) -> tf.Tensor:
-        """The sums over all replicas, in the order of the task's metrics, and examples last."""
-
-        def sums(batch: Batch) -> tf.Tensor:
-            of_replica = self._test_sums(batch)
-            names = [*self.trainer.task.metric_names, "examples"]
-            return tf.stack([of_replica[name] for name in names])
-
-        return self.strategy.reduce("SUM", self.strategy.run(sums, (batch,)), axis=None)
 
     def _row_is_due(self, step: int) -> bool:
         """Whether metrics.csv has a row for the step, and it has not been written.
