@@ -105,6 +105,9 @@ def _multi_worker() -> tf.distribute.Strategy:
             "--strategy=multi_worker needs the machines and this one's place among them in the "
             f"environment's TF_CONFIG, such as {TF_CONFIG_EXAMPLE}; it is {text or 'not set'}"
         )
+    if len(workers) > 1:
+        # TensorFlow waits without a word.
+        print(f"{task[0]} {task[1]} waits until all {len(workers)} have begun", flush=True)
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
