@@ -69,6 +69,20 @@ def postponed() -> Iterator[None]:
         raise Interrupted
 
 
+@contextlib.contextmanager
+def left_to_the_system() -> Iterator[None]:
+    """Around calls that set handlers of their own; `install`'s count again behind it.
+
+    What comes inside ends the process without a line, unless the call's handlers see to it.
+    """
+    handlers = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
 def requested() -> bool:
     """Whether to save and raise `Interrupted` now; a caller that is told so has time for that."""
     if _State.requested is None:

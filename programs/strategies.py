@@ -5,6 +5,9 @@ import os
 
 import tensorflow as tf
 
+from programs import interruption
+from programs.workers import wait_for_start
+
 NAMES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
 TF_CONFIG_EXAMPLE = (
@@ -24,6 +27,7 @@ def build(name: str, tpu: str | None = None) -> tf.distribute.Strategy:
 
     Raises:
         ValueError: there is no such strategy, or what it needs is not there.
+        OSError: this machine's port of TF_CONFIG cannot be used.
     """
     if name not in NAMES:
         raise ValueError(f"unknown strategy {name}: use one of {', '.join(NAMES)}")
@@ -98,6 +102,7 @@ def _multi_worker() -> tf.distribute.Strategy:
         config = json.loads(text)
         workers = [*config["cluster"].get("chief", []), *config["cluster"]["worker"]]
         task = config["task"]["type"], int(config["task"]["index"])
+        _ = [int(address.rpartition(":")[2]) for address in workers]
     except (ValueError, KeyError, TypeError, AttributeError):
         workers, task = [], ("", 0)
     if not workers or not 0 <= task[1] < len(config["cluster"].get(task[0], [])):
@@ -105,10 +110,11 @@ def _multi_worker() -> tf.distribute.Strategy:
             "--strategy=multi_worker needs the machines and this one's place among them in the "
             f"environment's TF_CONFIG, such as {TF_CONFIG_EXAMPLE}; it is {text or 'not set'}"
         )
-    if len(workers) > 1:
-        # TensorFlow waits without a word.
-        print(f"{task[0]} {task[1]} waits until all {len(workers)} have begun", flush=True)
-    return tf.distribute.MultiWorkerMirroredStrategy()
+    own = config["cluster"][task[0]][task[1]]
+    wait_for_start(own, [address for address in workers if address != own])
+    # TensorFlow takes over SIGTERM for a service that nothing here uses; give it back afterwards.
+    with interruption.left_to_the_system():
+        return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 def _tpu(name: str) -> tf.distribute.Strategy:
@@ -118,8 +124,9 @@ def _tpu(name: str) -> tf.distribute.Strategy:
         )
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=name)
-        tf.config.experimental_connect_to_cluster(resolver)
-        tf.tpu.experimental.initialize_tpu_system(resolver)
+        with interruption.left_to_the_system():
+            tf.config.experimental_connect_to_cluster(resolver)
+            tf.tpu.experimental.initialize_tpu_system(resolver)
     # Depending on what is missing, these are errors of TensorFlow, of Python or of Google's client.
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__

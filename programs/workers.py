@@ -1,6 +1,8 @@
-"""What one of several machines does when another one is gone."""
+"""Several machines: how they begin together, and what one does when another one is gone."""
 
 import contextlib
+import socket
+import time
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -15,6 +17,47 @@ _GONE = (
     tf.errors.InternalError,
     tf.errors.UnavailableError,
 )
+
+
+SECONDS_BETWEEN_CALLS = 0.2
+
+
+def wait_for_start(own: str, others: list[str]) -> None:
+    """Returns when every other machine has come here too, or is past it.
+
+    TensorFlow waits by itself, but without a word, without ending for a signal, and for an hour.
+
+    Args:
+        own: this machine's address of TF_CONFIG, HOST:PORT; TensorFlow will listen there next.
+        others: the other machines'.
+
+    Raises:
+        OSError: something else listens on this machine's port.
+    """
+    port = int(own.rpartition(":")[2])
+    try:
+        server = socket.create_server(("", port))
+    except OSError as error:
+        raise OSError(
+            f"port {port}, this machine's of TF_CONFIG, cannot be used: {reason(error)}; end what "
+            "uses it, or name another one"
+        ) from error
+    with server:
+        missing = [address for address in others if not _answers(address)]
+        if missing:
+            print(f"{own} waits for {', '.join(missing)} to begin", flush=True)
+        while missing:
+            time.sleep(SECONDS_BETWEEN_CALLS)
+            missing = [address for address in missing if not _answers(address)]
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

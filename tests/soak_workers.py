@@ -1,9 +1,9 @@
-"""Kills one of two machines that train together, first the one that writes, then the other.
+"""Ends one of two machines that train together: SIGKILL for either, SIGTERM for the first.
 
     python -m tests.soak_workers
 
-Two processes on this machine are the machines. After either kill the survivor must end with its
-line within a minute; the next pair goes on, and checkpoints, metrics, export, representations and
+Two processes on this machine are the machines. The survivor must end with its line within a
+minute; the next pair goes on, and checkpoints, metrics, export, representations and
 results must be those of an undisturbed pair, bit for bit. Ends with status 1 if they are not.
 """
 
@@ -11,6 +11,7 @@ from programs import quiet  # noqa: F401, I001 (before anything that imports Ten
 
 import argparse
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from tests.pretext import two_workers
 from tests.soak import Run, check, compare
 
 ROWS = 5
-"""Lines of metrics.csv, its header included, after which a worker is killed."""
+"""Lines of metrics.csv, its header included, after which a worker gets its signal."""
 
 
 def start(run: Run) -> list[subprocess.Popen]:
@@ -48,22 +49,28 @@ def finish(run: Run) -> None:
     run.finish("eval.py")
 
 
-def kill(run: Run, number: int) -> None:
-    """Starts a pair, kills one of it in training, and waits for the other's end."""
+def end(run: Run, number: int, sent: signal.Signals, status: int) -> None:
+    """Starts a pair, sends one of it a signal in training, and waits for both ends."""
     workers = start(run)
     while run.rows < ROWS:
         check(workers[0].poll() is None, "the first worker ended by itself")
         time.sleep(0.005)
-    workers[number].kill()
-    killed = time.monotonic()
-    try:
-        _, error = workers[1 - number].communicate(timeout=60)
-    except subprocess.TimeoutExpired:
-        sys.exit("the survivor did not end within a minute")
+    workers[number].send_signal(sent)
+    begin = time.monotonic()
+    seconds = {}
+    for worker in (workers[number], workers[1 - number]):
+        try:
+            _, error = worker.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            sys.exit(f"{sent.name} to worker {number}: a worker did not end within a minute")
+        seconds[worker] = time.monotonic() - begin
+    check(workers[number].returncode == status, f"status {workers[number].returncode}")
     line = error.splitlines()[-1]
     check(line.startswith("train.py: another worker is gone"), line)
-    print(f"worker {number} killed: the other ended after {time.monotonic() - killed:.1f} s")
-    workers[number].communicate()
+    own, other = seconds.values()
+    print(
+        f"{sent.name} to worker {number}: it ended after {own:.1f} s, the other after {other:.1f} s"
+    )
 
 
 def main() -> None:
@@ -75,9 +82,10 @@ def main() -> None:
     pictures.write_labelled_folder(images)
     undisturbed = Run(root / "undisturbed", images)
     finish(undisturbed)
-    for number in range(2):
-        run = Run(root / f"killed{number}", images)
-        kill(run, number)
+    cases = [(0, signal.SIGKILL, -9), (1, signal.SIGKILL, -9), (0, signal.SIGTERM, 143)]
+    for number, sent, status in cases:
+        run = Run(root / f"{sent.name}{number}", images)
+        end(run, number, sent, status)
         finish(run)
         compare(run, undisturbed, whole=True)
         print("the next pair: the undisturbed pair's bits", flush=True)

@@ -1,12 +1,14 @@
 """Signals, sent to small programs that do nothing else than wait for them."""
 
+import json
 import signal
+import socket
 import subprocess
 import sys
 
 import pytest
 
-from tests.command_line import ROOT
+from tests.command_line import ENVIRONMENT, ROOT
 
 PROGRAM = """
 import time
@@ -104,3 +106,39 @@ def test_without_a_signal_nothing_happens():
         "done\n",
         "",
     )
+
+
+WORKER = """
+from programs import interruption
+interruption.install("program")
+from programs import strategies
+strategies.build("multi_worker")
+import time
+print("ready", flush=True)
+for _ in range(3000):
+    time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_one_of_several_machines(number):
+    """While it waits for another one, and when TensorFlow has set its own handler for SIGTERM."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
+    workers = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+    for one in sockets:
+        one.close()
+    configuration = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": 0}}
+    process = subprocess.Popen(
+        [sys.executable, "-c", WORKER],
+        env=ENVIRONMENT | {"TF_CONFIG": json.dumps(configuration)},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    waits = f"{workers[0]} waits for {workers[-1]} to begin"
+    assert process.stdout.readline().strip() == ("ready" if number == 1 else waits)
+    process.terminate()
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert error.splitlines()[-1].startswith("program: stopped by SIGTERM")

@@ -64,6 +64,7 @@ def test_a_tpu_that_is_not_there(monkeypatch):
         "[]",
         '{"cluster": {}}',
         '{"cluster": {"worker": ["a:1"]}}',
+        '{"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": 0}}',
         json.dumps({"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}),
         json.dumps({"cluster": {"worker": ["a:1"]}, "task": {"type": "evaluator", "index": 0}}),
     ],
