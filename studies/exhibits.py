@@ -98,7 +98,7 @@ def numeric(cells: Iterable[str]) -> bool:
 def in_order(names: Iterable[str], order: Sequence[str]) -> list[str]:
     """The names without repetition, those in `order` first."""
     unique = set(names)
-    return [name for name in order if name in unique] + sorted(unique - set(order))
+    return [name for name in dict.fromkeys(order) if name in unique] + sorted(unique - set(order))
 
 
 def numbers(value: Spread | None) -> dict[str, object]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from studies import statistics
+from studies import exhibits, statistics
 
 
 def test_spread():
@@ -66,3 +66,7 @@ def test_pairs_are_drawn_together():
 def test_nothing_to_rank(second):
     found = statistics.rank_correlation([[0.1], [0.2], [0.3]][: len(second)], second, paired=False)
     assert found.spearman is found.kendall is found.p is None
+
+
+def test_in_order_repeats_nothing():
+    assert exhibits.in_order(["b", "z", "a", "b"], ("c", "b", "a", "b")) == ["b", "a", "z"]
