@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from etils import epath
 
-from studies import exhibits, figures, findings, rankings, scale_figures, tables
+from studies import chance, exhibits, figures, findings, rankings, scale_figures, tables
 from studies.measurements import Study
 
 EXHIBITS = (
@@ -50,34 +50,35 @@ def write(study: Study, title: str, commands: Sequence[str], directory: epath.Pa
     made = [make(study) for make in EXHIBITS]
     for exhibit in made:
         exhibit.write(directory)
-    missing = _missing(study)
-    (directory / "index.md").write_text(_markdown(title, commands, made, missing))
+    remarks = _remarks(study)
+    (directory / "index.md").write_text(_markdown(title, commands, made, remarks))
     page = directory / "index.html"
-    page.write_text(_html(title, commands, made, missing))
+    page.write_text(_html(title, commands, made, remarks))
     return page
 
 
-def _missing(study: Study) -> list[tuple[str, list[str]]]:
-    """Headings and lines of what is not in the tables."""
-    return [
-        (heading, list(lines))
-        for heading, lines in (("Missing runs", study.missing), ("Left out", study.notes))
-        if lines
-    ]
+def _remarks(study: Study) -> list[tuple[str, list[str]]]:
+    """Headings and lines of what the tables do not tell."""
+    remarks = {
+        "Networks that did not learn their task": chance.at_chance(study),
+        "Missing runs": study.missing,
+        "Left out": study.notes,
+    }
+    return [(heading, list(lines)) for heading, lines in remarks.items() if lines]
 
 
 def _markdown(
     title: str,
     commands: Sequence[str],
     made: list[exhibits.Exhibit],
-    missing: list[tuple[str, list[str]]],
+    remarks: list[tuple[str, list[str]]],
 ) -> str:
     parts = [f"# {title}\n", "```bash", *commands, "```\n"]
     for exhibit in made:
         parts.append(exhibit.markdown())
         if exhibit.draw and exhibit.records:
             parts.append(f"![{exhibit.title}]({exhibit.key}.png)\n")
-    for heading, lines in missing:
+    for heading, lines in remarks:
         parts.append(f"## {heading}\n\n" + "\n".join(f"- {line}" for line in lines) + "\n")
     return "\n".join(parts)
 
@@ -86,7 +87,7 @@ def _html(
     title: str,
     commands: Sequence[str],
     made: list[exhibits.Exhibit],
-    missing: list[tuple[str, list[str]]],
+    remarks: list[tuple[str, list[str]]],
 ) -> str:
     parts = [
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
@@ -109,7 +110,7 @@ def _html(
         if exhibit.draw and exhibit.records:  # A table's picture says the same as the table.
             parts.append(f'<p><img src="{exhibit.key}.png" alt="{html.escape(exhibit.title)}"></p>')
         parts.append(f'<p class="files">{files}</p>')
-    for heading, lines in missing:
+    for heading, lines in remarks:
         items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
         parts.append(f"<h2>{heading}</h2>\n<ul>{items}</ul>")
     return "\n".join([*parts, "</body>\n</html>\n"])

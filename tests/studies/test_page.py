@@ -203,3 +203,15 @@ def test_an_empty_study_has_gaps_and_no_errors(tmp_path):
     assert "Nothing measured yet." in (tmp_path / "report" / "figure6.md").read_text()
     verdicts = {row["verdict"] for row in rows(tmp_path / "report", "findings")}
     assert verdicts == {"cannot be seen"}
+
+
+def test_networks_at_chance_are_named(tmp_path):
+    for seed, accuracy in enumerate((0.26, 0.31)):
+        run = synthetic.network(tmp_path, seed=seed, pretext=accuracy, name=f"seed{seed}")
+        synthetic.probe(run, 0.2)
+    synthetic.network(tmp_path, task="exemplar", pretext=0.02)
+    page.write(collect.read(str(tmp_path)), "A study", [], tmp_path / "report")
+    for name in ("index.md", "index.html"):
+        text = (tmp_path / "report" / name).read_text()
+        assert "seed0: 26.0% on held-out images, where chance is 25.0%" in text
+        assert "seed1: " not in text
