@@ -197,6 +197,7 @@ def figure8(study: Study) -> Exhibit:
     )
     last = final_accuracies(study)
     lines = sorted(last, key=lambda line: (network_order(line[0]), line[1]))
+    decays = sorted({decay for _, decay in lines})
 
     def draw() -> Figure:
         panels = list(dict.fromkeys(network for network, _ in lines))
@@ -207,18 +208,22 @@ def figure8(study: Study) -> Exhibit:
                     continue
                 epochs = sorted(e for n, d, e in curves if (n, d) == (network, decay))
                 values = [curves[network, decay, epoch] for epoch in epochs]
-                (line,) = axes.plot(
-                    epochs, [value.mean for value in values], label=f"first decay after {decay:g}"
+                colour = f"C{decays.index(decay)}"
+                axes.plot(
+                    epochs,
+                    [value.mean for value in values],
+                    color=colour,
+                    label=f"first decay after {decay:g}",
                 )
                 axes.fill_between(
                     epochs,
                     [value.mean - (value.deviation or 0) for value in values],
                     [value.mean + (value.deviation or 0) for value in values],
-                    color=line.get_color(),
+                    color=colour,
                     alpha=0.2,
                     linewidth=0,
                 )
-            axes.set_title(f"{words(panel[1])}, {panel[2]}, k = {panel[3]}, {panel[0]}", fontsize=9)
+            axes.set_title(f"{words(panel[1])}, {panel[2]}, k = {panel[3]}\n{panel[0]}", fontsize=9)
             axes.set_xlabel("epoch")
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
             axes.grid(alpha=0.3)
