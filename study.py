@@ -108,7 +108,8 @@ def main(argv: list[str]) -> None:
 
     # ---------------------------------------------------------------- runs
     if config.list:
-        print("\n".join(runner.command_lines(jobs, place)))
+        for line in runner.command_lines(jobs, place):
+            print(line)
         return
     failures = runner.run_all(jobs, place, keep_representations=config.keep_representations)
     if failures.failed:
