@@ -248,8 +248,11 @@ def main(argv: list[str]) -> None:
         **task.backbone_options(config.architecture),
     }
     keras.utils.set_random_seed(config.seed)
-    in_scope = strategy.scope(), precision.computing_in(config.precision)
-    with workers.told_when_gone(strategy), in_scope[0], in_scope[1]:
+    with (
+        workers.told_when_gone(strategy),
+        strategy.scope(),
+        precision.computing_in(config.precision),
+    ):
         backbone = models.build(config.architecture, **network)
         loss_scale = precision.LossScale() if config.precision == "float16" else None
         trainer = PretextTrainer(task, backbone, strategy.num_replicas_in_sync, loss_scale)

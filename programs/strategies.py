@@ -81,7 +81,7 @@ def check_batch_size(
 def check_compilation(
     strategy: tf.distribute.Strategy, synchronized_batch_norm: bool, global_negatives: bool
 ) -> None:
-    """Raises a ValueError if XLA cannot compile what one replica does (see `pretext.loop`)."""
+    """Raises a ValueError if XLA cannot compile what one replica does (see `pretext.steps`)."""
     if strategy.num_replicas_in_sync == 1 or compiles_everything(strategy):
         return
     flags = {
