@@ -8,47 +8,15 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from evaluate import logistic_regression, neighbours
+from evaluate import logistic_regression, neighbours, protocols
 from evaluate.label_free import label_free_scores
 from evaluate.low_data import ChosenRows, choose
 from evaluate.progress import FitProgress
 from evaluate.representations import Representations
+from programs.options import option
 from programs.run_directory import write_whole
 
 NAMES = ("lbfgs", "knn")
-
-
-@dataclasses.dataclass(frozen=True)
-class ProbeOptions:
-    """How a layer is probed.
-
-    Attributes:
-        probe: one of `NAMES`.
-        l2: of `lbfgs`: the penalty λ, or `paper` (`logistic_regression.paper_l2`), or `auto`
-            (`logistic_regression.choose_l2`).
-        max_updates: of `lbfgs`: the limit of updates, at least 1.
-        neighbours: of `knn`: how many nearest examples vote, at least 1.
-        seed: of the examples that `auto` holds out and of those that label-free scores draw.
-    """
-
-    probe: str = "lbfgs"
-    l2: float | str = "auto"
-    max_updates: int = logistic_regression.MAX_UPDATES
-    neighbours: int = neighbours.NEIGHBOURS
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.max_updates < 1:
-            raise ValueError(f"--max_updates={self.max_updates}: use at least 1")
-        if self.neighbours < 1:
-            raise ValueError(f"--neighbours={self.neighbours}: use at least 1")
-
-
-class Examples(NamedTuple):
-    """Features (N, D), float16 or float32, and labels (N,), integers in [0, classes)."""
-
-    features: np.ndarray | ChosenRows
-    labels: np.ndarray
 
 
 def read_l2(text: str) -> float | str:
@@ -66,6 +34,58 @@ def read_l2(text: str) -> float | str:
     if not 0 <= value < float("inf"):
         raise ValueError(f"--l2={text}: use auto, paper or a number of at least 0")
     return value
+
+
+@dataclasses.dataclass(frozen=True)
+class ProbeOptions:
+    """How a layer is probed.
+
+    Attributes:
+        seed: of the examples that `auto` holds out and of those that label-free scores draw.
+    """
+
+    probe: str = option(
+        "lbfgs",
+        "lbfgs: logistic regression by L-BFGS; knn: the nearest neighbours by cosine, nothing to "
+        "fit; sgd: logistic regression by SGD with momentum; mlp: one hidden layer of 1000, by "
+        "SGD.",
+        choices=(*NAMES, *protocols.PAPER),
+    )
+    l2: float | str = option(
+        "auto",
+        "The penalty λ: a number, paper (100 / (features · classes)), or auto (lbfgs: the best of "
+        "1e-6 … 1e-1 on a held-out fifth of the training split; sgd: 0; mlp: paper).",
+        check=read_l2,
+        only_for=("lbfgs", *protocols.PAPER),
+    )
+    max_updates: int = option(
+        logistic_regression.MAX_UPDATES,
+        "The limit of L-BFGS updates.",
+        minimum=1,
+        maximum=10**9,
+        only_for=("lbfgs",),
+    )
+    neighbours: int = option(
+        neighbours.NEIGHBOURS,
+        "How many vote for --probe=knn.",
+        minimum=1,
+        maximum=10**9,
+        only_for=("knn",),
+    )
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_updates < 1:
+            raise ValueError(f"--max_updates={self.max_updates}: use at least 1")
+        if self.neighbours < 1:
+            raise ValueError(f"--neighbours={self.neighbours}: use at least 1")
+
+
+class Examples(NamedTuple):
+    """Features (N, D), float16 or float32, and labels (N,), integers in [0, classes)."""
+
+    features: np.ndarray | ChosenRows
+    labels: np.ndarray
 
 
 def measure_all(

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 
 from optimisation.schedule import read_epochs
+from programs.options import AUTO, option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +64,63 @@ PAPER = {
 }
 
 
+def read_decays(texts: Sequence[str]) -> tuple[float | str, ...]:
+    """`auto` alone, or the epochs of a list.
+
+    Raises:
+        ValueError: they are no ascending numbers of at least 0.
+    """
+    return (AUTO,) if list(texts) == [AUTO] else read_epochs(texts)
+
+
+@dataclasses.dataclass(frozen=True)
+class ProtocolOptions:
+    """Where a probe by gradient descent is to differ from the paper's protocol; see `build`."""
+
+    augmentation: str = option(
+        "auto",
+        "Of sgd, mlp: crop (random place, the network runs at every step) or none "
+        "(representations that are computed once); auto: crop for sgd, none for mlp.",
+        choices=("auto", "crop", "none"),
+        only_for=tuple(PAPER),
+    )
+    train_batch_size: int = option(
+        0,
+        "Of sgd, mlp: examples per update, over all devices; 0: 2048, 512.",
+        minimum=0,
+        maximum=2**20,
+        only_for=tuple(PAPER),
+    )
+    epochs: int = option(
+        0,
+        "Of sgd, mlp: passes over the training split; 0: 520, 180.",
+        minimum=0,
+        maximum=1_000_000,
+        only_for=tuple(PAPER),
+    )
+    learning_rate: float = option(
+        0.0,
+        "Of sgd, mlp: the rate at first; 0: 0.1, 0.01.",
+        minimum=0,
+        maximum=1e6,
+        only_for=tuple(PAPER),
+    )
+    lr_scale_batch_size: int = option(
+        0,
+        "Of sgd, mlp: the rate is learning_rate · train_batch_size / this; 0: not scaled.",
+        minimum=0,
+        maximum=2**20,
+        only_for=tuple(PAPER),
+    )
+    decay_epochs: tuple[float | str, ...] = option(
+        (AUTO,),
+        "Of sgd, mlp: epochs after which the rate is divided by ten; auto: 480, 500 of 520 for "
+        "sgd, 60, 120 of 180 for mlp, in proportion to --epochs; empty: never.",
+        check=read_decays,
+        only_for=tuple(PAPER),
+    )
+
+
 def build(
     probe: str,
     *,
@@ -71,7 +129,7 @@ def build(
     epochs: int = 0,
     learning_rate: float = 0.0,
     lr_scale_batch_size: int = 0,
-    decay_epochs: Sequence[str] = ("auto",),
+    decay_epochs: Sequence[str | float] = (AUTO,),
     l2: float | str = "auto",
 ) -> Protocol:
     """The paper's protocol for a probe, but for what is given.
@@ -104,7 +162,7 @@ def build(
     if lr_scale_batch_size:
         rate *= batch_size / lr_scale_batch_size
     epochs = epochs or paper.epochs
-    if list(decay_epochs) == ["auto"]:
+    if list(decay_epochs) == [AUTO]:
         decay_epochs = [epoch * epochs / paper.epochs for epoch in paper.decay_epochs]
     return dataclasses.replace(
         paper,

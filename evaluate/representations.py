@@ -21,6 +21,7 @@ from data.unreadable import UnreadableImages
 from evaluate import pooling
 from evaluate.representation_files import RepresentationFiles
 from evaluate.saved_models import SavedModel
+from programs.options import option
 
 PIXELS = "pixels"
 
@@ -51,24 +52,38 @@ class ExtractOptions:
     """How representations are made and stored.
 
     Attributes:
-        layers: which layers; `pixels` is the network's input itself, averaged down to at most
-            `max_features` values.
-        resize_size, crop_size: pixels of the central crop that the network sees.
-        pooling: how maps of more than `max_features` values are made smaller; see
-            `evaluate.pooling`.
-        max_features: the released code's 9000.
-        batch_size: images per forward pass.
-        dtype: `float32` or `float16`.
         max_bad_fraction: how much of the split may be unreadable, 0 to 1.
     """
 
-    layers: tuple[str, ...]
-    resize_size: int
-    crop_size: int
-    pooling: str = "max"
-    max_features: int = 9000
-    batch_size: int = 64
-    dtype: str = "float32"
+    layers: tuple[str, ...] = option(
+        ("block1", "block2", "block3", "block4", "pre_logits"),
+        "The layers to probe; pixels is the network's input itself.",
+        check=tuple,
+    )
+    resize_size: int = option(
+        0,
+        "Pixels of the smaller side; 0: what the model asks for.",
+        minimum=0,
+        maximum=8192,
+    )
+    crop_size: int = option(
+        0,
+        "Pixels of the central crop; 0: what the model asks for.",
+        minimum=0,
+        maximum=8192,
+    )
+    pooling: str = option(
+        "max", "Of big maps.", choices=("max", "avg", "adaptive_max", "adaptive_avg")
+    )
+    max_features: int = option(
+        9000, "Maps of more values than this are pooled.", minimum=1, maximum=10**9
+    )
+    batch_size: int = option(
+        64, "Images per forward pass.", minimum=1, maximum=2**20, may_differ=True
+    )
+    dtype: str = option(
+        "float32", "Of the representations on disk.", choices=("float32", "float16")
+    )
     max_bad_fraction: float = 1.0
 
 

@@ -1,9 +1,12 @@
 """The learning rate by step (PAPER section 3.2's supplement; the released code's boundaries)."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
 import keras
+
+from programs.options import option
 
 
 def read_epochs(texts: Sequence[str | float]) -> tuple[float, ...]:
@@ -20,6 +23,46 @@ def read_epochs(texts: Sequence[str | float]) -> tuple[float, ...]:
         given = ",".join(str(text) for text in texts)
         raise ValueError(f"--decay_epochs={given}: use ascending numbers of epochs, such as 15,25")
     return epochs
+
+
+@dataclasses.dataclass(frozen=True)
+class ScheduleOptions:
+    """The learning rate by epoch."""
+
+    learning_rate: float = option(
+        0.1, "For a batch of --lr_scale_batch_size images.", minimum=0, maximum=1e6
+    )
+    lr_scale_batch_size: int = option(
+        256,
+        "The rate is learning_rate · batch_size / this; 0: not scaled.",
+        minimum=0,
+        maximum=2**20,
+    )
+    decay_epochs: tuple[float, ...] = option(
+        (15.0, 25.0),
+        "Epochs after which the rate is divided by ten; auto: 15, 25 of 35, for supervised "
+        "30, 60, 80 of 90, in proportion to --epochs; empty: never.",
+        auto=True,
+        check=read_epochs,
+    )
+    warmup_epochs: float = option(
+        5.0,
+        "Epochs over which the rate rises from zero; auto: 5 of 35, for supervised 5 of 90, in "
+        "proportion to --epochs.",
+        auto=True,
+        minimum=0,
+        maximum=1_000_000,
+    )
+
+    def in_steps(self, batch_size: int, steps_per_epoch: int) -> "WarmupPiecewise":
+        """The schedule for batches of so many images, of which an epoch has so many."""
+        scale = batch_size / self.lr_scale_batch_size if self.lr_scale_batch_size else 1.0
+        return in_epochs(
+            self.learning_rate * scale,
+            steps_per_epoch,
+            decay_epochs=self.decay_epochs,
+            warmup_epochs=self.warmup_epochs,
+        )
 
 
 def in_epochs(

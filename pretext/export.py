@@ -19,17 +19,35 @@ are encoded files, (N,), and are resized and cropped as a probe would. `docs/exp
 contract in full; `README.md` in the directory says what this network is.
 """
 
+import dataclasses
+
 import keras
 import tensorflow as tf
 from etils import epath
 
 from models import saved
 from pretext import input_contract, model_card
-from pretext.stored_network import StoredNetwork
+from pretext.stored_network import PRECISIONS, StoredNetwork
 from pretext.task import PretextTask, Representations
 from programs.error_lines import writing
+from programs.options import option
 
 LAYERS = ("block1", "block2", "block3", "block4", "pre_logits")
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportOptions:
+    """What is left of a trained network, and in what precision."""
+
+    export_precision: str = option(
+        "float32",
+        "Of the exported kernels; float16 takes half the bytes, and is not for fine-tuning.",
+        choices=tuple(PRECISIONS),
+        may_differ=True,
+    )
+    export_keras: bool = option(
+        False, "Whether to write the backbone as backbone.keras too.", may_differ=True
+    )
 
 
 def export(

@@ -25,6 +25,7 @@ from pretext.training_state import TrainingState
 from programs import interruption, strategies, workers
 from programs.clock import Clock
 from programs.metrics_file import MetricsFile
+from programs.options import option
 from programs.profiler import Profiler
 
 
@@ -33,29 +34,49 @@ class LoopOptions:
     """How long to train and how often to stop for something else.
 
     Attributes:
-        batch_size: images per update, over all replicas.
-        epochs: passes over the training split.
-        seed: of the order of images and all random choices about them.
-        log_every_steps: steps between two rows of metrics.csv.
-        checkpoint_every_steps: steps between two checkpoints.
-        gradient_accumulation: micro-batches that a replica's part of a batch is computed in, one
-            after the other.
-        jit: whether XLA compiles what a replica does by itself.
-        profile: whether to record a few steps for TensorBoard's profiler.
         max_bad_fraction: how much of either split may be unreadable, 0 to 1; a run stops as soon
             as more of it is. What a run that was killed had counted is counted again by the next
             epoch, which sees every image again.
         service: who decodes the training images, if not this host.
     """
 
-    batch_size: int
-    epochs: int
-    seed: int
-    log_every_steps: int
-    checkpoint_every_steps: int
-    gradient_accumulation: int = 1
-    jit: bool = False
-    profile: bool = False
+    batch_size: int = option(
+        256,
+        "Images per update, over all devices. auto: 1024 for rotation and jigsaw, 512 for exemplar "
+        "and relative_patch_location, 256 for supervised.",
+        auto=True,
+        minimum=1,
+        maximum=2**20,
+    )
+    epochs: int = option(
+        35,
+        "Passes over the training images; 0 exports untrained weights.",
+        minimum=0,
+        maximum=1_000_000,
+    )
+    seed: int = option(
+        0,
+        "Of the weights, the order of images and all random choices.",
+        minimum=0,
+        maximum=2**31 - 1,
+    )
+    log_every_steps: int = option(
+        50, "Steps between two rows of metrics.csv.", minimum=1, maximum=10**9
+    )
+    checkpoint_every_steps: int = option(
+        500, "Steps between two checkpoints.", minimum=1, maximum=10**9, may_differ=True
+    )
+    gradient_accumulation: int = option(
+        1,
+        "Micro-batches that --batch_size is divided into, computed one after the other to save "
+        "memory.",
+        minimum=1,
+        maximum=2**20,
+    )
+    jit: bool = option(False, "Whether XLA compiles the training step; on a TPU it always does.")
+    profile: bool = option(
+        False, "Record steps 11 to 15 for TensorBoard's profiler.", may_differ=True
+    )
     max_bad_fraction: float = 1.0
     service: DataService | None = None
 

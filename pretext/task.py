@@ -9,9 +9,15 @@ import tensorflow as tf
 
 from data.images import CentralCrop
 from data.pipeline import View
+from programs.options import option
 
 Batch = dict[str, tf.Tensor]
 Representations = dict[str, tf.Tensor]
+
+
+PATCH_TASKS = ("jigsaw", "relative_patch_location")
+EMBEDDING_TASKS = ("exemplar", *PATCH_TASKS)
+LARGEST_SIDE = 8192  # pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,47 +25,113 @@ class TaskOptions:
     """What the tasks can be told; each reads what concerns it.
 
     Attributes:
-        resize_size: pixels of an image's smaller side before a square is cut out of it (the patch
-            tasks resize both sides to it); 0 leaves the image's own size.
-        crop_size: pixels of the square's sides.
-        augmentation: of rotation and supervised: `inception` (a rectangle of random area and
-            aspect, resized, flip, colour distortion) or `crop` (a random square, flip).
         weight_decay: of the head's kernels, as 0.5 · weight_decay · ‖W‖².
-        num_classes: of supervised: how many classes the data set has, 0 if it has no labels; None
-            as long as the data set is not opened.
-        embedding_size: of exemplar's embedding, and of a patch's in the patch tasks.
-        grey_probability: of exemplar's views and of patches to turn grey.
-        views_per_image: of exemplar.
-        margin: of exemplar's triplet loss.
-        global_negatives: of exemplar: whether triplets are looked for among the images of all
-            replicas, and not of each by itself.
-        patch_size: of the patch tasks: pixels of a patch's sides.
-        patches_per_side: of the patch tasks: side of the grid.
-        permutations: of jigsaw: how many it tells apart.
-        permutations_per_image: of jigsaw: how many of them are shown of each image.
-        permutations_seed: of jigsaw: what they are generated from.
-        permutations_file: of jigsaw: a file in the published format to read them from instead.
         synchronized_batch_norm: of the patch tasks' head: whether the replicas of a strategy share
             their batch statistics.
+        num_classes: of supervised: how many classes the data set has, 0 if it has no labels; None
+            as long as the data set is not opened.
     """
 
-    resize_size: int = 256
-    crop_size: int = 224
-    augmentation: str = "inception"
+    resize_size: int = option(
+        256,
+        "Pixels of the smaller side before a crop; 0: own size. In jigsaw and "
+        "relative_patch_location of both sides. auto: 256, in these two 292.",
+        auto=True,
+        minimum=0,
+        maximum=LARGEST_SIDE,
+    )
+    crop_size: int = option(
+        224,
+        "Pixels of the crop's sides. Jigsaw and relative_patch_location cut their patches out of "
+        "it. auto: 224, in these two 255.",
+        auto=True,
+        minimum=1,
+        maximum=LARGEST_SIDE,
+    )
+    augmentation: str = option(
+        "inception",
+        "Of rotation and supervised: inception (random area, aspect, flip and colour) or crop "
+        "(random place and flip).",
+        choices=("inception", "crop"),
+        only_for=("rotation", "supervised"),
+    )
+    embedding_size: int = option(
+        1000,
+        "Of exemplar, jigsaw, relative_patch_location: of a view or patch.",
+        minimum=1,
+        maximum=65_536,
+        only_for=EMBEDDING_TASKS,
+    )
+    grey_probability: float = option(
+        2 / 3,
+        "Of exemplar, jigsaw, relative_patch_location: the probability of converting a view or "
+        "patch to greyscale.",
+        minimum=0,
+        maximum=1,
+        only_for=EMBEDDING_TASKS,
+    )
+    views_per_image: int = option(
+        8,
+        "Of exemplar: random augmentations of each image.",
+        minimum=2,
+        maximum=1024,
+        only_for=("exemplar",),
+    )
+    margin: float = option(
+        0.5,
+        "Of exemplar: the triplet loss's, between squared distances.",
+        minimum=1e-6,
+        maximum=1e6,
+        only_for=("exemplar",),
+    )
+    global_negatives: bool = option(
+        False,
+        "Of exemplar: look for triplets among the images of all devices, not of each by itself.",
+        only_for=("exemplar",),
+    )
+    patch_size: int = option(
+        64,
+        "Of jigsaw, relative_patch_location: pixels of a patch's sides.",
+        minimum=1,
+        maximum=LARGEST_SIDE,
+        only_for=PATCH_TASKS,
+    )
+    patches_per_side: int = option(
+        3,
+        "Of jigsaw, relative_patch_location: the crop is a grid of so many.",
+        minimum=2,
+        maximum=64,
+        only_for=PATCH_TASKS,
+    )
+    permutations: int = option(
+        100,
+        "Of jigsaw: how many it tells apart.",
+        minimum=2,
+        maximum=10_000,
+        only_for=("jigsaw",),
+    )
+    permutations_per_image: int = option(
+        16,
+        "Of jigsaw: shown of an image per epoch.",
+        minimum=1,
+        maximum=10_000,
+        only_for=("jigsaw",),
+    )
+    permutations_seed: int = option(
+        0,
+        "Of jigsaw: what the permutations are made from.",
+        minimum=0,
+        maximum=2**31 - 1,
+        only_for=("jigsaw",),
+    )
+    permutations_file: str | None = option(
+        None,
+        "Of jigsaw: read them from a file in the published binary format.",
+        only_for=("jigsaw",),
+    )
     weight_decay: float = 1e-4
-    num_classes: int | None = None
-    embedding_size: int = 1000
-    grey_probability: float = 2 / 3
-    views_per_image: int = 8
-    margin: float = 0.5
-    global_negatives: bool = False
-    patch_size: int = 64
-    patches_per_side: int = 3
-    permutations: int = 100
-    permutations_per_image: int = 16
-    permutations_seed: int = 0
-    permutations_file: str | None = None
     synchronized_batch_norm: bool = False
+    num_classes: int | None = None
 
 
 def check_embedded_views(options: TaskOptions) -> None:

@@ -1,7 +1,9 @@
 """From a command line to `main`, and from an error or a signal to one line and a status."""
 
 import os
+import re
 import sys
+import traceback
 from collections.abc import Callable
 
 from absl import app, flags, logging
@@ -9,32 +11,61 @@ from absl import app, flags, logging
 from programs import interruption
 
 
-def flag_texts(names: list[str]) -> dict[str, str]:
-    """The values of absl flags as a flag file would have them."""
-
-    def text(value: object) -> str:
-        return ",".join(value) if isinstance(value, list) else "" if value is None else str(value)
-
-    return {name: text(flags.FLAGS[name].value) for name in names}
-
-
 def run(program: str, main: Callable[[list[str]], None]) -> None:
     """Runs a program's `main`; what a user or a machine can cause ends with one line.
 
     The exit status is 0 when all is done, 1 for an error, 130 after Ctrl-C
-    and 143 after SIGTERM; docs/failures.md says what each leaves behind. The environment variable
-    TRACEBACK shows where an error came from instead.
+    and 143 after SIGTERM; docs/failures.md says what each leaves behind. With --verbosity=0 or
+    more an error shows where it came from instead of its line.
     """
     logging.set_verbosity(logging.WARNING)
     interruption.install(program)
     try:
-        app.run(main)
+        app.run(main, flags_parser=parse)
     except interruption.Interrupted as interrupted:
         interruption.leave(str(interrupted))
-    except (ValueError, FloatingPointError, OSError, MemoryError, *_tensorflow_errors()) as error:
-        if os.environ.get("TRACEBACK"):
+    except Exception as error:
+        if flags.FLAGS.is_parsed() and logging.get_verbosity() >= logging.INFO:
             raise
         interruption.end_with(f"{program}: {_line(error)}\n", 1)
+
+
+def parse(arguments: list[str]) -> list[str]:
+    """Parses the flags.
+
+    Raises:
+        ValueError: a flag is unknown or its value wrong.
+    """
+    _check_flag_files(arguments)
+    try:
+        return flags.FLAGS(arguments)
+    except flags.Error as error:
+        text = " ".join(str(error).removeprefix("flag ").split())
+        # Checks that name their flag need not have it named again.
+        raise ValueError(re.sub(r"^--(\w+)=.*?: (?=--\1=)", "", text)) from error
+
+
+def _check_flag_files(lines: list[str], inside: tuple[str, ...] = ()) -> None:
+    """Raises a ValueError for a flag file, or one that it includes, that absl would not end with.
+
+    A pipe or a device is never read to its end.
+    """
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        name, equals, path = line.strip().lstrip("-").partition("=")
+        if not line.strip().startswith("-") or name != "flagfile":
+            continue
+        path = os.path.expanduser((path if equals else following).strip().strip("'\""))
+        if path in inside:
+            raise ValueError(f"--flagfile={path} includes itself")
+        if not path or not os.path.exists(path):
+            continue  # absl says so.
+        if not os.path.isfile(path):
+            raise ValueError(f"--flagfile={path} is not a file of flags")
+        try:
+            with open(path, encoding="utf-8") as file:
+                _check_flag_files(file.read().splitlines(), (*inside, path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"--flagfile={path} is not a text file: {error}") from error
 
 
 def _tensorflow_errors() -> tuple[type[Exception], ...]:
@@ -43,9 +74,22 @@ def _tensorflow_errors() -> tuple[type[Exception], ...]:
     return (tensorflow.errors.OpError,) if tensorflow else ()
 
 
+# Errors whose messages are written for the user, here or by the system.
+_TOLD = (ValueError, FloatingPointError, OSError, MemoryError)
+
+
 def _line(error: Exception) -> str:
+    """What an error says, in one line."""
     if isinstance(error, _tensorflow_errors()):
         from programs.error_lines import reason  # Imports TensorFlow.
 
         return reason(error)
-    return str(error) or type(error).__name__
+    text = " ".join(str(error).split())
+    if isinstance(error, _TOLD):
+        return text or type(error).__name__
+    # A fault of the program's own: say where, because no flag or file is named.
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"{type(error).__name__}: {text[:300]} (line {last.lineno} of "
+        f"{os.path.basename(last.filename)}; --verbosity=0 shows the traceback)"
+    )

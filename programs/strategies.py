@@ -1,14 +1,29 @@
 """Which devices a run uses: one, several of a machine, several machines, or a TPU."""
 
+import dataclasses
 import json
 import os
 
 import tensorflow as tf
 
 from programs import interruption
+from programs.options import option
 from programs.workers import wait_for_start
 
 NAMES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
+
+
+@dataclasses.dataclass(frozen=True)
+class DeviceOptions:
+    """Which devices a run uses."""
+
+    strategy: str = option(
+        "auto", "Which devices to use: docs/devices.md.", choices=NAMES, may_differ=True
+    )
+    tpu: str | None = option(
+        None, "The TPU's name, local on a TPU VM; default: TPU_NAME, if set.", may_differ=True
+    )
+
 
 TF_CONFIG_EXAMPLE = (
     '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'

@@ -18,14 +18,16 @@ import contextlib, io, sys
 from programs import quiet
 from absl import flags
 import {program} as program
+from programs import command_line, options
+names = [name for group in program.GROUPS for name in options.definitions(group)]
 for arguments in {arguments!r}:
     flags.FLAGS.unparse_flags()
-    for name in program.Config.__dataclass_fields__:
+    for name in names:
         flags.FLAGS[name].unparse()
     output = io.StringIO()
     try:
         with contextlib.redirect_stderr(output), contextlib.redirect_stdout(output):
-            program.main(flags.FLAGS(["program", *arguments]))
+            program.main(command_line.parse(["program", *arguments]))
         print("OK")
     except (Exception, SystemExit) as error:
         print(type(error).__name__ + ": " + str(error).replace(chr(10), "|"))

@@ -204,9 +204,9 @@ def test_bad_input_of_train(finished, labelled_folder, tmp_path):
         "a folder has no split half": line("--train_split=half"),
         "fewer than one batch of 200": line("--batch_size=200"),
         "the image would be smaller than the crop": line("--crop_size=40"),
-        "widening_factor": line("--widening_factor=0"),
+        "--widening_factor=0: use a whole number from 1 to 1024": line("--widening_factor=0"),
         "--workdir is missing": line("--workdir="),
-        "must be between 0 and 1": line("--max_bad_fraction=1.5"),
+        "--max_bad_fraction=1.5: use a number from 0 to 1": line("--max_bad_fraction=1.5"),
         "is no address: use grpc://HOST:PORT": line("--data_service=localhost"),
         "above/broken.jpg (Unknown image file format": line(
             "--max_bad_fraction=0.005", f"--workdir={tmp_path / 'rotten'}", "--train_split=all"

@@ -22,10 +22,12 @@ from etils import epath
 from tests import memory_files
 from tests.data import miniatures
 
+absl_flags = set(flags.FLAGS)
+
 def run(program, *arguments):
     program.main(flags.FLAGS(["program", *arguments]))
     # All programs have flags of the same names.
-    for name in program.Config.__dataclass_fields__:
+    for name in set(flags.FLAGS) - absl_flags:
         delattr(flags.FLAGS, name)
 
 memory_files.register_scheme()

@@ -11,27 +11,11 @@ import dataclasses
 
 from etils import epath
 
+from programs import options
 from studies import flag_files
 from studies.cost.network import Cost, dense, network
 from studies.plan import Job, Run
 
-# Defaults of train.py that matter here; a test compares them with its flags.
-TRAIN_DEFAULTS = {
-    "task": "rotation",
-    "architecture": "resnet50_v2",
-    "widening_factor": "4",
-    "representation_size": "0",
-    "dataset": "folder",
-    "crop_size": "224",
-    "embedding_size": "1000",
-    "views_per_image": "8",
-    "patch_size": "64",
-    "patches_per_side": "3",
-    "permutations": "100",
-    "permutations_per_image": "16",
-    "batch_size": "256",
-    "epochs": "35",
-}
 # Images to train on, with `val` held out, and classes. Places205 has about 2.5 million.
 DATASETS = {
     "imagenet2012": (1_231_167, 1000),
@@ -120,11 +104,11 @@ def read_images_per_second(path: str) -> dict[tuple[str, str, int], float]:
 
 def training(run: Run, accelerators: Accelerators) -> Estimate:
     """The cost of a pretraining run."""
-    options = _options(run)
-    views, backbone, head = _costs(options)
-    images, _ = DATASETS.get(options["dataset"], (None, None))
-    passes = REVERSIBLE_PASSES if options["architecture"].startswith("revnet") else PASSES
-    images_per_accelerator = -(-int(options["batch_size"]) // accelerators.count)
+    flags = _options(run)
+    views, backbone, head = _costs(flags)
+    images, _ = DATASETS.get(flags["dataset"], (None, None))
+    passes = REVERSIBLE_PASSES if flags["architecture"].startswith("revnet") else PASSES
+    images_per_accelerator = -(-int(flags["batch_size"]) // accelerators.count)
     kept = images_per_accelerator * (views * backbone.activations + head.activations)
     memory = (
         COPIES_OF_WEIGHTS * 4 * (backbone.weights + head.weights)
@@ -132,8 +116,8 @@ def training(run: Run, accelerators: Accelerators) -> Estimate:
     ) / 2**30
     if images is None:
         return Estimate(None, memory)
-    seen = images * int(options["epochs"])
-    key = (options["task"], options["architecture"], int(options["widening_factor"]))
+    seen = images * int(flags["epochs"])
+    key = (flags["task"], flags["architecture"], int(flags["widening_factor"]))
     if key in accelerators.images_per_second:
         return Estimate(seen / accelerators.images_per_second[key] / 3600, memory, measured=True)
     per_image = 2 * passes * (views * backbone.multiplications + head.multiplications)
@@ -142,18 +126,18 @@ def training(run: Run, accelerators: Accelerators) -> Estimate:
 
 def evaluation(job: Job, run: Run, accelerators: Accelerators) -> Estimate:
     """The cost of a probe: forward passes of the network, and the probe's own matrix products."""
-    options = _options(job.train)
+    flags = _options(job.train)
     own = flag_files.expand(run.flags)
-    dataset = own.get("dataset", options["dataset"])
+    dataset = own.get("dataset", flags["dataset"])
     if dataset not in DATASETS:
         return Estimate(None, None)
     images, classes = DATASETS[dataset]
-    _, backbone, _ = _costs(options)
+    _, backbone, _ = _costs(flags)
     probe = own.get("probe", "lbfgs")
     epochs = int(own.get("epochs") or 0) or PROBE_EPOCHS.get(probe, 0)
     augmented = probe == "sgd" and own.get("augmentation", "auto") != "none"
-    forward = views_in_evaluation(options) * backbone.multiplications
-    features = int(options["representation_size"]) or 512 * int(options["widening_factor"])
+    forward = views_in_evaluation(flags) * backbone.multiplications
+    features = int(flags["representation_size"]) or 512 * int(flags["widening_factor"])
     labelled = images * float(own.get("train_fraction", 1))
     products = {
         "lbfgs": LBFGS_EVALUATIONS * 2 * features * classes,
@@ -164,10 +148,10 @@ def evaluation(job: Job, run: Run, accelerators: Accelerators) -> Estimate:
     return Estimate(operations / accelerators.operations_per_hour, None)
 
 
-def views_in_evaluation(options: dict[str, str]) -> int:
+def views_in_evaluation(flags: dict[str, str]) -> int:
     """How many patches of an image pass through the network, or 1."""
-    patches = int(options["patches_per_side"]) ** 2
-    return patches if options["task"] in PATCH_TASKS else 1
+    patches = int(flags["patches_per_side"]) ** 2
+    return patches if flags["task"] in PATCH_TASKS else 1
 
 
 def split_by_memory(
@@ -217,36 +201,36 @@ def table(jobs: list[Job], accelerators: Accelerators) -> str:
     )
 
 
-def _costs(options: dict[str, str]) -> tuple[int, Cost, Cost]:
+def _costs(flags: dict[str, str]) -> tuple[int, Cost, Cost]:
     """Views of an image, the backbone's cost for each, and the head's for all of them.
 
     Raises:
         ValueError: there is no such task or architecture.
     """
-    task = options["task"]
+    task = flags["task"]
     if task not in ("rotation", "exemplar", "supervised", *PATCH_TASKS):
         raise ValueError(f"there is no estimate for the task {task}")
-    size = int(options["crop_size"])
-    embedding = int(options["embedding_size"])
-    features = int(options["representation_size"]) or 512 * int(options["widening_factor"])
+    size = int(flags["crop_size"])
+    embedding = int(flags["embedding_size"])
+    features = int(flags["representation_size"]) or 512 * int(flags["widening_factor"])
     patches = task in PATCH_TASKS
     backbone = network(
-        options["architecture"],
-        int(options["widening_factor"]),
-        int(options["patch_size"]) if patches else size,
+        flags["architecture"],
+        int(flags["widening_factor"]),
+        int(flags["patch_size"]) if patches else size,
         patches=patches,
-        representation_size=int(options["representation_size"]),
+        representation_size=int(flags["representation_size"]),
     )
-    count = int(options["patches_per_side"]) ** 2
+    count = int(flags["patches_per_side"]) ** 2
     if task == "rotation":
         return 4, backbone, dense(features, 4, 4)
     if task == "exemplar":
-        views = int(options["views_per_image"])
+        views = int(flags["views_per_image"])
         return views, backbone, dense(features, embedding, views)
     if task == "supervised":
-        return 1, backbone, dense(features, DATASETS.get(options["dataset"], (0, 1000))[1])
+        return 1, backbone, dense(features, DATASETS.get(flags["dataset"], (0, 1000))[1])
     joined, rows, classes = {
-        "jigsaw": (count, int(options["permutations_per_image"]), int(options["permutations"])),
+        "jigsaw": (count, int(flags["permutations_per_image"]), int(flags["permutations"])),
         "relative_patch_location": (2, count - 1, count - 1),
     }[task]
     perceptron = dense(joined * embedding, 4096, rows) + dense(4096, classes, rows)
@@ -255,7 +239,21 @@ def _costs(options: dict[str, str]) -> tuple[int, Cost, Cost]:
 
 def _options(run: Run) -> dict[str, str]:
     """The flags of a pretraining run; those that it leaves out are train.py's defaults."""
-    return TRAIN_DEFAULTS | flag_files.expand(run.flags)
+    # Imported here, because TensorFlow comes with them and a plan does without.
+    from data.options import DataOptions
+    from pretext import TaskOptions, recipes
+    from pretext.loop import LoopOptions
+    from pretext.network import NetworkOptions
+
+    given = flag_files.expand(run.flags)
+    given = {"task": "rotation"} | {
+        name: text for name, text in given.items() if text != options.AUTO
+    }
+    defaults = options.texts(TaskOptions(), NetworkOptions(), LoopOptions(), DataOptions())
+    if given["task"] not in recipes.RECIPES:
+        raise ValueError(f"there is no estimate for the task {given['task']}")
+    auto = recipes.values(given["task"], int(given.get("epochs", defaults["epochs"])))
+    return defaults | {name: str(value) for name, value in auto.items()} | given
 
 
 def _sum(values: object) -> float | None:

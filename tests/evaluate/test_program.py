@@ -91,11 +91,11 @@ def test_awkward_data_is_measured_or_one_clear_line(network, tmp_path) -> None:
         "takes 5 examples, there are 2: give a number instead": (few,),
         "folder has 1 labels to probe with, not two or more": (one,),
         "--train_fraction=0: use a number above 0": (usual, "--train_fraction=0"),
-        "--train_fraction=1.5: use": (usual, "--train_fraction=1.5"),
-        "--max_updates=0: use at least 1": (usual, "--max_updates=0"),
-        "--neighbours=0: use at least 1": (usual, "--probe=knn", "--neighbours=0"),
-        "--max_features=0: use at least 1": (usual, "--max_features=0"),
-        "the pixels of a side are at least 1": (usual, "--crop_size=-8"),
+        "--train_fraction=1.5: use a number from 0 to 1": (usual, "--train_fraction=1.5"),
+        "--max_updates=0: use a whole number from 1 to": (usual, "--max_updates=0"),
+        "--neighbours=0: use a whole number from 1 to": (usual, "--probe=knn", "--neighbours=0"),
+        "--max_features=0: use a whole number from 1 to": (usual, "--max_features=0"),
+        "--crop_size=-8: use a whole number from 0 to 8192": (usual, "--crop_size=-8"),
     }
     lines = [
         line(network, data_dir, tmp_path / name, *more) for name, (data_dir, *more) in good.items()

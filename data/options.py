@@ -1,0 +1,42 @@
+"""Which images a program reads, and who decodes them."""
+
+import dataclasses
+
+from programs.options import option
+
+
+@dataclasses.dataclass(frozen=True)
+class DataOptions:
+    """A data set, and how much of it may be unreadable."""
+
+    dataset: str = option(
+        "folder", "folder, scenes, imagenet2012, places205 or another TFDS name; docs/data.md."
+    )
+    data_dir: str | None = option(
+        None, "The folder, ImageNet's directory, or TFDS' data directory.", may_differ=True
+    )
+    max_bad_fraction: float = option(
+        0.1,
+        "Stop if more of a split than this is unreadable; less is left out.",
+        minimum=0,
+        maximum=1,
+        may_differ=True,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ServiceOptions:
+    """A tf.data service that decodes instead of this host."""
+
+    data_service: str | None = option(
+        None,
+        "grpc://HOST:PORT of a tf.data service that decodes the training images.",
+        may_differ=True,
+    )
+    data_service_jobs: int = option(
+        1,
+        "Jobs among which it shares them; at least as many as its workers.",
+        minimum=1,
+        maximum=10_000,
+        may_differ=True,
+    )

@@ -1,0 +1,59 @@
+"""The network that a task is solved with: the user's choice, and what the task asks for."""
+
+import dataclasses
+
+import keras
+
+import models
+from pretext import precision
+from pretext.task import PretextTask
+from programs.options import option
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkOptions:
+    """Which network is trained, and in what arithmetic."""
+
+    architecture: str = option("resnet50_v2", f"The network: {', '.join(models.NAMES)}.")
+    widening_factor: int = option(
+        4, "k, which multiplies every number of channels.", minimum=1, maximum=1024
+    )
+    representation_size: int = option(
+        0,
+        "Size of an extra linear layer that makes pre_logits; 0 for none.",
+        minimum=0,
+        maximum=1_000_000,
+    )
+    weight_decay: float = option(
+        1e-4, "Of all kernels, as 0.5 · weight_decay · ‖W‖².", minimum=0, maximum=1e6
+    )
+    precision: str = option(
+        "float32",
+        "What convolutions are computed in; variables, statistics and losses are float32.",
+        choices=tuple(precision.POLICIES),
+    )
+    synchronized_batch_norm: bool = option(
+        False, "Normalise by the statistics of all devices' batches."
+    )
+
+
+def build_backbone(task: PretextTask, options: NetworkOptions, image_size: int) -> keras.Model:
+    """The backbone for a task, as `models.build` makes it, in Keras' current dtype policy.
+
+    Args:
+        task: what may ask for other strides and smaller images.
+        options: the user's choice.
+        image_size: pixels of the sides of a whole view.
+
+    Raises:
+        ValueError: there is no such architecture, or the images are too small for it.
+    """
+    network = {
+        "widening_factor": options.widening_factor,
+        "image_size": image_size,
+        "representation_size": options.representation_size or None,
+        "weight_decay": options.weight_decay,
+        "synchronized_batch_norm": options.synchronized_batch_norm,
+        **task.backbone_options(options.architecture),
+    }
+    return models.build(options.architecture, **network)
