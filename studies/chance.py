@@ -14,14 +14,14 @@ def of(network: Network, study: Study) -> float | None:
     A supervised network's number of classes is known from probes on the images it was trained on.
     """
     if network.task == "jigsaw":
-        return 1 / network.permutations
+        return 1 / network.permutations if network.permutations > 0 else None
     if network.task == SUPERVISED:
         classes = {
             score.classes
             for score in study.scores
-            if score.dataset == network.dataset and score.classes
+            if score.dataset == network.dataset and isinstance(score.classes, int)
         }
-        return 1 / max(classes) if classes else None
+        return 1 / max(classes) if classes and max(classes) > 0 else None
     return CHANCE.get(network.task)
 
 
@@ -30,7 +30,8 @@ def not_learnt(study: Study) -> dict[Network, float]:
     found = {}
     for network in study.networks:
         chance = of(network, study)
-        if chance and network.pretext is not None and network.pretext < MARGIN * chance:
+        # "not … >=" and not "<": of a network that diverged the accuracy may be NaN.
+        if chance and network.pretext is not None and not network.pretext >= MARGIN * chance:
             found[network] = chance
     return found
 

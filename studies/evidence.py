@@ -1,6 +1,7 @@
 """The measurements that findings rest on: of networks that learnt, by cell and seed."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import TypeVar
 
@@ -75,7 +76,7 @@ def cells_of(
     found: dict[Key, dict[int, float]] = {}
     for score in scores:
         number = value(score)
-        if number is not None:
+        if number is not None and math.isfinite(number):
             found.setdefault(key(score), {}).setdefault(score.network.seed, number)
     return Cells(found, alike)
 

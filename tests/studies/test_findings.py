@@ -132,6 +132,13 @@ def test_chance_is_the_tasks_own(task, chance):
         assert judge(WIDER, narrow, wide).verdict == verdict
 
 
+def test_a_number_that_is_none_has_no_vote():
+    narrow, wide = seeds(0.5), seeds(0.6, k=2)
+    assert judge(WIDER, narrow, [*wide, score(network(k=2, seed=3), float("nan"))]).verdict == HOLDS
+    diverged = seeds(0.3, k=2, pretext=float("nan"))
+    assert judge(WIDER, narrow, diverged).verdict == UNSEEN
+
+
 def test_an_inversion_needs_winners_that_learnt_well():
     """The better one of exemplar came to 0.2 where another network came to 0.9."""
     table = {
