@@ -118,6 +118,7 @@ def _network(name: str, path: epath.Path, flags: dict[str, str]) -> Network:
         seed=int(flags.get("seed", 0)),
         pretext=None if untrained else _last(path / "metrics.csv"),
         dataset=flags.get("dataset", ""),
+        val_split=flags.get("val_split", ""),
         permutations=int(flags.get("permutations", 100)),
     )
 

@@ -17,7 +17,7 @@ class Network:
             the architecture's own.
         pretext: the task's metric on held-out images after the last epoch, in [0, 1]; None if it
             was not measured.
-        dataset: the images that it was trained on.
+        dataset, val_split: the images that it was trained on, and those of `pretext`.
         permutations: how many jigsaw tells apart.
     """
 
@@ -29,6 +29,7 @@ class Network:
     seed: int
     pretext: float | None
     dataset: str = ""
+    val_split: str = ""
     permutations: int = 100
 
 
