@@ -117,6 +117,9 @@ def _network(name: str, path: epath.Path, flags: dict[str, str]) -> Network:
         representation_size=int(flags.get("representation_size", 0)),
         seed=int(flags.get("seed", 0)),
         pretext=None if untrained else _last(path / "metrics.csv"),
+        dataset=flags.get("dataset", ""),
+        val_split=flags.get("val_split", ""),
+        permutations=int(flags.get("permutations", 100)),
     )
 
 
@@ -159,6 +162,7 @@ def _scores(
             first_ten_variance=values.get("first_ten_variance"),
             curve=_curve(rows, layer),
             run=name,
+            classes=results.get("classes"),
         )
         for layer, values in layers
     ]

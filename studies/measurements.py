@@ -17,6 +17,8 @@ class Network:
             the architecture's own.
         pretext: the task's metric on held-out images after the last epoch, in [0, 1]; None if it
             was not measured.
+        dataset, val_split: the images that it was trained on, and those of `pretext`.
+        permutations: how many jigsaw tells apart.
     """
 
     name: str
@@ -26,6 +28,9 @@ class Network:
     representation_size: int
     seed: int
     pretext: float | None
+    dataset: str = ""
+    val_split: str = ""
+    permutations: int = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +50,7 @@ class Score:
         effective_rank, first_ten_variance: the label-free scores, where they were measured.
         curve: validation top-1 after each epoch, (epoch, accuracy), where it was recorded.
         run: the evaluation's directory, below the study's.
+        classes: how many the probe tells apart, where it was recorded.
     """
 
     network: Network
@@ -62,6 +68,7 @@ class Score:
     first_ten_variance: float | None
     curve: tuple[tuple[float, float], ...]
     run: str
+    classes: int | None = None
 
     @property
     def place(self) -> str:
