@@ -8,12 +8,15 @@ of convolutions, waiting between accelerators, and what a probe spends outside o
 
 import csv
 import dataclasses
+import math
+from collections.abc import Callable, Iterable
 
-from etils import epath
+from absl import logging
 
-from studies import flag_files
+from studies import flag_files, values
 from studies.cost.network import Cost, dense, network
-from studies.plan import Job, Run
+from studies.rates import Choice
+from studies.runs import Job, Run
 
 # Defaults of train.py that matter here; a test compares them with its flags.
 TRAIN_DEFAULTS = {
@@ -38,6 +41,8 @@ DATASETS = {
     "places205": (2_400_000, 205),
     "scenes": (9_000, 10),
 }
+# Of TRAIN_DEFAULTS, what may be none.
+MAY_BE_0 = ("representation_size", "epochs")
 PATCH_TASKS = ("jigsaw", "relative_patch_location")
 # Forward and backward pass of a step, in forward passes; a RevNet makes its activations again.
 PASSES, REVERSIBLE_PASSES = 3, 4
@@ -69,14 +74,16 @@ class Accelerators:
     images_per_second: dict[tuple[str, str, int], float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.count < 1:
-            raise ValueError(f"--accelerators={self.count}: use at least 1")
-        if self.memory_gib < 0:
+        if not 1 <= self.count <= 1_000_000:
+            raise ValueError(f"--accelerators={self.count}: use 1 to 1000000")
+        if not 0 <= self.memory_gib < math.inf:
             raise ValueError(f"--memory_gib={self.memory_gib}: use a number above 0")
-        if not (self.peak_tflops > 0 and 0 < self.utilisation <= 1):
+        if not (0 < self.peak_tflops < math.inf and 0 < self.utilisation <= 1):
             raise ValueError(
                 "--peak_tflops must be above 0, and --utilisation above 0 and at most 1"
             )
+        if not 1 <= self.bytes_per_number <= 8:
+            raise ValueError(f"--bytes_per_number={self.bytes_per_number}: use 1 to 8")
 
     @property
     def operations_per_hour(self) -> float:
@@ -103,19 +110,37 @@ def read_images_per_second(path: str) -> dict[tuple[str, str, int], float]:
     """Reads a CSV file with the columns task, architecture, widening_factor, images_per_second.
 
     Raises:
-        ValueError: it has other columns or no numbers.
+        ValueError: it cannot be read, has other columns, names that do not exist, or speeds that
+            are no numbers above 0.
     """
+    speeds = {}
     try:
-        return {
-            (row["task"], row["architecture"], int(row["widening_factor"])): float(
-                row["images_per_second"]
+        rows = list(csv.DictReader(flag_files.lines_of(path, "--images_per_second=")))
+    except csv.Error as error:
+        raise ValueError(f"--images_per_second={path}: {error}") from error
+    for row in rows:
+        try:
+            key = (row["task"], row["architecture"], int(row["widening_factor"]))
+            speed = float(row["images_per_second"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"--images_per_second={path}: needs the columns task, architecture, "
+                "widening_factor and images_per_second, and numbers in the last two"
+            ) from error
+        for name, known in zip(key, (values.TASKS, values.ARCHITECTURES), strict=False):
+            if name not in known:
+                raise ValueError(
+                    f"--images_per_second={path}: there is no {name}; {values.nearest(name, known)}"
+                )
+        if not 0 < speed < math.inf or key[2] < 1 or key in speeds:
+            raise ValueError(
+                f"--images_per_second={path}: {', '.join(map(str, key))} needs one number above 0, "
+                "and k at least 1"
             )
-            for row in csv.DictReader(epath.Path(path).read_text().splitlines())
-        }
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path}: needs the columns task, architecture, widening_factor and images_per_second"
-        ) from error
+        speeds[key] = speed
+    if not speeds:
+        logging.warning("--images_per_second=%s holds no measurement", path)
+    return speeds
 
 
 def training(run: Run, accelerators: Accelerators) -> Estimate:
@@ -143,18 +168,20 @@ def training(run: Run, accelerators: Accelerators) -> Estimate:
 def evaluation(job: Job, run: Run, accelerators: Accelerators) -> Estimate:
     """The cost of a probe: forward passes of the network, and the probe's own matrix products."""
     options = _options(job.train)
-    own = flag_files.expand(run.flags)
+    own = {"epochs": "0", "train_fraction": "1"} | flag_files.expand(run.flags)
+    _check(values.whole_number(0, 10**9), run, "epochs", own)
+    _check(values.fraction, run, "train_fraction", own)
     dataset = own.get("dataset", options["dataset"])
     if dataset not in DATASETS:
         return Estimate(None, None)
     images, classes = DATASETS[dataset]
     _, backbone, _ = _costs(options)
     probe = own.get("probe", "lbfgs")
-    epochs = int(own.get("epochs") or 0) or PROBE_EPOCHS.get(probe, 0)
+    epochs = int(own["epochs"]) or PROBE_EPOCHS.get(probe, 0)
     augmented = probe == "sgd" and own.get("augmentation", "auto") != "none"
     forward = views_in_evaluation(options) * backbone.multiplications
     features = int(options["representation_size"]) or 512 * int(options["widening_factor"])
-    labelled = images * float(own.get("train_fraction", 1))
+    labelled = images * float(own["train_fraction"])
     products = {
         "lbfgs": LBFGS_EVALUATIONS * 2 * features * classes,
         "sgd": epochs * 3 * features * classes,
@@ -191,11 +218,21 @@ def split_by_memory(
     return fitting, skipped
 
 
-def table(jobs: list[Job], accelerators: Accelerators) -> str:
-    """Hours and memory of every network and its probes, one a line, and their sums."""
+def table(jobs: list[Job], choices: Iterable[Choice], accelerators: Accelerators) -> str:
+    """Hours and memory of every network and its probes, one a line, and their sums.
+
+    Args:
+        jobs: the networks and their probes.
+        choices: learning rates to try; those networks are trained once for each.
+        accelerators: what they run on.
+    """
     lines, total = [], 0.0
+    times = {choice.base: len(choice.candidates) for choice in choices}
     for job in jobs:
         train = training(job.train, accelerators)
+        trials = times.get(job, 1)
+        if train.hours is not None:
+            train = dataclasses.replace(train, hours=trials * train.hours)
         probes = [evaluation(job, run, accelerators) for run in job.evaluations]
         hours = [each.hours for each in (train, *probes)]
         total += sum(value for value in hours if value is not None)
@@ -203,7 +240,7 @@ def table(jobs: list[Job], accelerators: Accelerators) -> str:
             f"{_hours(train.hours):>9} h{' measured' if train.measured else ''}, "
             f"{train.memory_gib:6.1f} GiB each, "
             f"{len(probes)} probes {_hours(_sum(each.hours for each in probes))} h  "
-            f"{job.train.name}"
+            f"{job.train.name}{f' at {trials} learning rates' if trials > 1 else ''}"
         )
     return "\n".join(
         [
@@ -254,12 +291,27 @@ def _costs(options: dict[str, str]) -> tuple[int, Cost, Cost]:
 
 
 def _options(run: Run) -> dict[str, str]:
-    """The flags of a pretraining run; those that it leaves out are train.py's defaults."""
-    return TRAIN_DEFAULTS | flag_files.expand(run.flags)
+    """The flags of a pretraining run; those that it leaves out are train.py's defaults.
+
+    Raises:
+        ValueError: one that should be a whole number is none.
+    """
+    options = TRAIN_DEFAULTS | flag_files.expand(run.flags)
+    for name, default in TRAIN_DEFAULTS.items():
+        if default.isdecimal():
+            _check(values.whole_number(0 if name in MAY_BE_0 else 1, 10**9), run, name, options)
+    return options
 
 
-def _sum(values: object) -> float | None:
-    known = list(values)
+def _check(kind: Callable[[str], object], run: Run, name: str, options: dict[str, str]) -> None:
+    try:
+        kind(options[name])
+    except ValueError as error:
+        raise ValueError(f"{run.flags[0]}, --{name}: {error}") from error
+
+
+def _sum(hours: Iterable[float | None]) -> float | None:
+    known = list(hours)
     return None if None in known else sum(known)
 
 

@@ -64,8 +64,7 @@ def test_what_is_not_finished_is_missing(tmp_path):
     begun = synthetic.network(tmp_path, seed=1)
     shutil.rmtree(begun / "saved_model")
     (synthetic.probe(done, 0.5) / "results.json").unlink()
-    (tmp_path / "plans").mkdir()
-    (tmp_path / "plans" / "tasks.txt").write_text(f"$ study\n{done.name}\nnever\n# big: skipped\n")
+    synthetic.record(tmp_path, runs=[done.name, "never"], skipped=["big: skipped"])
     study = collect.read(str(tmp_path))
     assert set(study.missing) == {begun.name, f"{done.name}/probes/lbfgs-scenes-test-1-0", "never"}
     assert study.notes == ("big: skipped",)

@@ -16,8 +16,7 @@ KEYS = ("tasks_by_layer", "table1", "table2", *(f"figure{number}" for number in 
 def study(tmp_path_factory) -> collect.Study:
     root = tmp_path_factory.mktemp("study")
     synthetic.whole_study(root)
-    (root / "plans").mkdir()
-    (root / "plans" / "all.txt").write_text("a-run-that-never-was\n")
+    synthetic.record(root, runs=["a-run-that-never-was"])
     return collect.read(str(root))
 
 
