@@ -90,6 +90,8 @@ class Exhibit:
             with (directory / f"{self.key}.{kind}").open("wb") as file, warnings.catch_warnings():
                 # The font has not every letter that a name may have; boxes stand for the others.
                 warnings.filterwarnings("ignore", "Glyph")
+                # Names may be too long to leave room between them.
+                warnings.filterwarnings("ignore", "constrained_layout not applied")
                 figure.savefig(file, format=kind, bbox_inches="tight", **options)
         plt.close(figure)
 
