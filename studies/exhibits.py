@@ -110,13 +110,23 @@ def markdown(text: str) -> str:
     text = re.sub(r"([\\`*|~$])", r"\\\1", text.replace("&", "&amp;").replace("<", "&lt;"))
     # Underscores inside of words, and brackets around numbers as of intervals, are what they are.
     text = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)
-    text = re.sub(r"\[(?![-−]?\d)|\](?=[(\[:])", lambda found: f"\\{found[0]}", text)
-    return re.sub(r"^(\s*)([#>+-]|\d+(?=[.)]\s))", r"\1\\\2", text)
+    return re.sub(r"\[(?![-−]?\d)|\](?=[(\[:])", lambda found: f"\\{found[0]}", text)
+
+
+def markdown_list(lines: Iterable[str]) -> str:
+    """Texts as the items of a Markdown list; none begins a heading or a list of its own."""
+    marks = re.compile(r"^([#>+-]|\d+(?=[.)]))")
+    escaped = [marks.sub(lambda found: _behind_digits(found[0]), markdown(line)) for line in lines]
+    return "\n".join(f"- {line}" for line in escaped)
 
 
 def is_bold(text: str) -> bool:
     """Whether a cell of a table is marked as bold, `**so**`."""
     return len(text) > 4 and text.startswith("**") and text.endswith("**")
+
+
+def _behind_digits(mark: str) -> str:
+    return f"{mark}\\" if mark.isdigit() else f"\\{mark}"
 
 
 def _markdown_cell(text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from etils import epath
 
 from studies import chance, exhibits, figures, findings, rankings, scale_figures, tables
-from studies.exhibits import is_bold, markdown
+from studies.exhibits import is_bold, markdown, markdown_list
 from studies.measurements import Study
 
 EXHIBITS = (
@@ -85,9 +85,7 @@ def _markdown(
         if exhibit.draw and exhibit.records:
             parts.append(f"![{markdown(exhibit.title)}]({exhibit.key}.png)\n")
     for heading, lines in remarks:
-        parts.append(
-            f"## {heading}\n\n" + "\n".join(f"- {markdown(line)}" for line in lines) + "\n"
-        )
+        parts.append(f"## {heading}\n\n{markdown_list(lines)}\n")
     return "\n".join(parts)
 
 

@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from studies import collect, page
+from studies import collect, exhibits, page
 from tests.studies import synthetic
 
 
@@ -204,6 +204,16 @@ ODD = [
     "名前 ÅÄÖ ☃ 😀",
     "_" + "x" * 300,
 ]
+
+
+def test_markdown():
+    same = ["-0.40 [-0.40, 0.40]", "3. 63.0 ± 0.4 (3)", "resnet50_v2", "k = 1, 50 %", "τ: 1 > 0"]
+    assert [exhibits.markdown(text) for text in same] == same
+    lines = ["# a", "12. b", "- c", "k: d", "> e", "+ f"]
+    assert exhibits.markdown_list(lines).splitlines() == [
+        *(r"- \# a", r"- 12\. b", r"- \- c", "- k: d", r"- \> e", r"- \+ f"),
+    ]
+    assert exhibits.markdown("[1](http://x)") == r"[1\](http://x)"
 
 
 def test_odd_names_stand_in_the_report_as_they_are(tmp_path, recwarn):
