@@ -106,6 +106,23 @@ def probe(
     return directory
 
 
+def record(
+    root: pathlib.Path,
+    *,
+    runs: list[str],
+    skipped: list[str] | None = None,
+    choices: list[dict] | None = None,
+) -> None:
+    """What study.py writes down of a plan."""
+    content = {
+        "command": "study",
+        "skipped": skipped or [],
+        "runs": [{"name": name, "program": "train.py", "network": name} for name in runs],
+        "choices": choices or [],
+    }
+    (root / "study.json").write_text(json.dumps({"plans": {"all": content}}))
+
+
 def whole_study(root: pathlib.Path) -> None:
     """All the paper's grids, small, with its findings in the numbers."""
     random = np.random.default_rng(0)
