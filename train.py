@@ -13,7 +13,6 @@ import dataclasses
 
 import keras
 from absl import flags
-from etils import epath
 
 import data
 import models
@@ -23,7 +22,7 @@ from data.service import DataService
 from optimisation import schedule
 from optimisation.momentum import Momentum
 from pretext import loop, model_card, precision
-from pretext.export import export, export_keras, is_whole
+from pretext.export import export, export_keras, is_whole, is_whole_keras_file
 from pretext.stored_network import PRECISIONS
 from pretext.trainer import PretextTrainer
 from programs import command_line, locks, metrics_file, run_directory, strategies, workers
@@ -219,6 +218,7 @@ def main(argv: list[str]) -> None:
     )
     pretext.build(config.task, options)  # A wrong flag is told before a data set is opened.
     unreadable.check_fraction(config.max_bad_fraction)
+    workdir = run_directory.locate(config.workdir)
     service = None
     if config.data_service:
         service = DataService(config.data_service, config.data_service_jobs)
@@ -264,13 +264,13 @@ def main(argv: list[str]) -> None:
     # ---------------------------------------------------------------- run directory
     # Last of the checks, so that a run that cannot start leaves nothing behind.
     is_chief = strategies.is_chief(strategy)
-    workdir = epath.Path(config.workdir or "")
     if is_chief:
         run_directory.claim(config.workdir, command_line.flag_texts(names), MAY_DIFFER)
     saved_model = workdir / "saved_model"
     keras_file = workdir / "backbone.keras"
-    with_keras_file = config.export_keras and not keras_file.exists()
-    if is_whole(saved_model) and not with_keras_file:
+    with_keras_file = config.export_keras and not is_whole_keras_file(keras_file)
+    with_saved_model = not is_whole(saved_model)
+    if not with_saved_model and not with_keras_file:
         print(f"{saved_model} is already there: this run is finished; delete it to export again")
         return
 
@@ -297,7 +297,7 @@ def main(argv: list[str]) -> None:
         if with_keras_file:
             export_keras(trained.backbone, keras_file)
             print(f"{keras_file}")
-        if not is_whole(saved_model):
+        if with_saved_model:
             export(
                 task,
                 trained.backbone,
