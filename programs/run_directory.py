@@ -28,6 +28,12 @@ def locate(workdir: str | None) -> epath.Path:
     if not workdir:
         raise ValueError("--workdir is missing: name a directory for the run's files")
     root = epath.Path(paths.from_flag(workdir, "workdir"))
+    special = [character for character in "*?[\\" if character in os.fspath(root)]
+    if special:
+        raise ValueError(
+            f"--workdir={workdir} holds {special[0]}, and TensorFlow would find no checkpoint "
+            "there: it takes such names for patterns; use another name"
+        )
     if root.exists() and not root.is_dir():
         raise ValueError(f"--workdir={workdir} is a file; name a directory for the run's files")
     return root

@@ -57,13 +57,6 @@ def test_the_last_two_are_kept_where_tensorflow_looks_for_them(tmp_path):
     assert Counter(tmp_path).restored() == 9
 
 
-def test_a_directory_whose_name_is_a_pattern(tmp_path):
-    directory = tmp_path / "rate=[0.1], a*"
-    Counter(directory).save(3, 6, 9)
-    assert names(directory) == whole(6, 9)
-    assert Counter(directory).restored() == 9
-
-
 @pytest.mark.parametrize("damage", ["nothing", "missing", "cut", "flipped"])
 @pytest.mark.parametrize("name", ["ckpt-6.index", "ckpt-6.data-00000-of-00001", "checkpoint"])
 def test_a_damaged_checkpoint_is_passed_over_aloud(tmp_path, caplog, name, damage):

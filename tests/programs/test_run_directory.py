@@ -103,6 +103,13 @@ def test_an_address_of_a_kind_that_tensorflow_cannot_open(tmp_path):
         run_directory.claim("/proc/run", FLAGS)
 
 
+@pytest.mark.parametrize("name", ["rate=[0.1]", "a*", "what?", "back\\slash"])
+def test_a_name_in_which_tensorflow_finds_no_checkpoint(name, tmp_path):
+    with pytest.raises(ValueError, match="would find no checkpoint there"):
+        run_directory.claim(str(tmp_path / name), FLAGS)
+    assert not (tmp_path / name).exists()
+
+
 def test_a_file_is_no_directory(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="file is a file; name a directory"):
