@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
+from programs import out_of_memory
 from programs.error_lines import reason
 
 # What a sum over machines ends with, depending on how the other one went.
@@ -100,7 +101,8 @@ def told_when_gone(strategy: tf.distribute.Strategy) -> Iterator[None]:
     try:
         yield
     except _GONE as error:
-        if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        if not several or out_of_memory.is_meant(error):
             raise
         raise ConnectionError(
             "another worker is gone, and with it the state of this one; start all of them again, "
