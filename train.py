@@ -17,15 +17,23 @@ from absl import flags
 import data
 import models
 import pretext
-from data import pipeline, unreadable
+from data import overlap, pipeline, unreadable
 from data.service import DataService
 from optimisation import schedule
 from optimisation.momentum import Momentum
-from pretext import loop, model_card, precision
+from pretext import loop, model_card, precision, run_summary
 from pretext.export import export, export_keras, is_whole, is_whole_keras_file
 from pretext.stored_network import PRECISIONS
 from pretext.trainer import PretextTrainer
-from programs import command_line, locks, metrics_file, run_directory, strategies, workers
+from programs import (
+    command_line,
+    locks,
+    metrics_file,
+    out_of_memory,
+    run_directory,
+    strategies,
+    workers,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,6 +213,10 @@ MAY_DIFFER = (
 
 
 @locks.released_at_the_end
+@out_of_memory.explained(
+    "use a smaller --batch_size, a larger --gradient_accumulation, --precision=bfloat16 or a "
+    "smaller --widening_factor"
+)
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise ValueError(f"what is {argv[1]}? Every option begins with -- and a name")
@@ -232,10 +244,13 @@ def main(argv: list[str]) -> None:
             strategy, config.synchronized_batch_norm, config.global_negatives
         )
     training = validation = None
+    shared = 0
     if config.epochs or config.task == "supervised":
         training = data.load(config.dataset, config.train_split, config.data_dir)
         validation = data.load(config.dataset, config.val_split, config.data_dir)
         options = dataclasses.replace(options, num_classes=training.num_classes)
+        if config.epochs:
+            shared = overlap.shared(training, validation)
 
     # ---------------------------------------------------------------- task, network and optimiser
     task = pretext.build(config.task, options)
@@ -288,7 +303,21 @@ def main(argv: list[str]) -> None:
             max_bad_fraction=config.max_bad_fraction,
             service=service,
         )
-        loop.Loop(trainer, strategy, loop_options, workdir, training, validation).run()
+        if is_chief:
+            summary = run_summary.Summary(
+                training=training,
+                validation=validation,
+                shared=shared,
+                epochs=config.epochs,
+                batch_size=config.batch_size,
+                rate=rate,
+                trainer=trainer,
+                export_precision=config.export_precision,
+                export_keras=config.export_keras,
+            )
+            run_summary.show(summary, strategy, config.precision, workdir)
+        training_loop = loop.Loop(trainer, strategy, loop_options, workdir, training, validation)
+        training_loop.run()
 
     # ---------------------------------------------------------------- export
     if is_chief:
@@ -306,9 +335,14 @@ def main(argv: list[str]) -> None:
                 precision=config.export_precision,
                 run=model_card.Run(
                     flags=command_line.flag_texts(names),
-                    train_images=training.size if config.epochs else 0,
+                    updates=training_loop.step,
+                    train_images=training.size,
                     metrics=metrics_file.last(workdir / "metrics.csv", "val_"),
-                ),
+                    validation_images=validation.size,
+                    shared_images=shared,
+                )
+                if config.epochs
+                else model_card.Run(command_line.flag_texts(names)),
             )
             print(f"{saved_model}")
     workers.wait_for_all(strategy)
