@@ -21,12 +21,13 @@ from data import overlap, pipeline, unreadable
 from data.service import DataService
 from optimisation import schedule
 from optimisation.momentum import Momentum
-from pretext import loop, model_card, precision, run_summary
+from pretext import loop, model_card, network_size, precision, run_summary
 from pretext.export import export, export_keras, is_whole, is_whole_keras_file
 from pretext.stored_network import PRECISIONS
 from pretext.trainer import PretextTrainer
 from programs import (
     command_line,
+    devices,
     locks,
     metrics_file,
     out_of_memory,
@@ -254,6 +255,9 @@ def main(argv: list[str]) -> None:
 
     # ---------------------------------------------------------------- task, network and optimiser
     task = pretext.build(config.task, options)
+    if config.epochs:
+        replicas = strategy.num_replicas_in_sync
+        task.check_batch(config.batch_size // replicas // config.gradient_accumulation, replicas)
     network = {
         "widening_factor": config.widening_factor,
         "image_size": config.crop_size,
@@ -262,6 +266,10 @@ def main(argv: list[str]) -> None:
         "synchronized_batch_norm": config.synchronized_batch_norm,
         **task.backbone_options(config.architecture),
     }
+    network_size.check(
+        lambda: PretextTrainer(task, models.build(config.architecture, **network)),
+        devices.memory(strategy),
+    )
     keras.utils.set_random_seed(config.seed)
     with (
         workers.told_when_gone(strategy),

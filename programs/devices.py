@@ -48,6 +48,14 @@ def unused_gpu() -> str | None:
     )
 
 
+def memory(strategy: tf.distribute.Strategy) -> int | None:
+    """Bytes that a replica's variables have room in; None where only using them would tell."""
+    if isinstance(strategy, tf.distribute.TPUStrategy):
+        return None
+    on_gpu = any("GPU" in device for device in strategy.extended.worker_devices)
+    return _gpu_memory() if on_gpu else host_memory()
+
+
 def host_memory() -> int:
     """Bytes of memory that this process may use: the machine's, or its container's."""
     sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
