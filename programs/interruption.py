@@ -22,6 +22,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NoReturn, TypeVar
 
+from programs import temporary_files
+
 Result = TypeVar("Result")
 
 GRACE_SECONDS = 8.0
@@ -49,6 +51,8 @@ def install(program: str) -> None:
         program: what the line on the terminal begins with.
     """
     _State.program = program
+    # `end_with` leaves Python's own end out, at which libraries remove theirs.
+    temporary_files.keep_together()
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)
     # Python's part of every signal's handling, in whatever thread, writes its number there.
@@ -143,7 +147,8 @@ def end_with(line: str, status: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
-    os.write(2, line.encode())
+    temporary_files.remove()
+    os.write(2, line.encode(errors="replace"))
     os._exit(status)
 
 
