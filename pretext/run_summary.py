@@ -110,7 +110,8 @@ class Summary:
     def _updates(self) -> str:
         steps = self.steps_per_epoch
         left = self.training.size - steps * self.batch_size
-        text = f"{self.epochs:,} epochs of {steps:,}, {self.batch_size:,} images each"
+        epochs = "1 epoch" if self.epochs == 1 else f"{self.epochs:,} epochs"
+        text = f"{epochs} of {steps:,}, {self.batch_size:,} images each"
         return text + (f"; {left:,} other images are left out of every epoch" if left else "")
 
     def _held_out(self) -> str:
@@ -129,7 +130,9 @@ class Summary:
         return text + ("" if free is None else f", {devices.size(free)} are free")
 
 
-def show(summary: Summary, strategy: tf.distribute.Strategy, precision: str, workdir: epath.Path):
+def show(
+    summary: Summary, strategy: tf.distribute.Strategy, precision: str, workdir: epath.Path
+) -> None:
     """Prints the lines, and logs the warnings."""
     free = devices.free_space(workdir)
     print(summary.lines(strategy, precision, free), flush=True)
@@ -159,10 +162,10 @@ def schedule_warnings(rate: WarmupPiecewise, steps_per_epoch: int, epochs: int) 
         )
     late = [boundary for boundary in rate.boundaries if boundary >= steps]
     if late:
-        epochs_text = ", ".join(f"{boundary / steps_per_epoch:.3g}" for boundary in late)
+        after = ",".join(f"{boundary / steps_per_epoch:.3g}" for boundary in late)
         found.append(
-            f"--decay_epochs: {epochs_text} of them are not before the end of --epochs={epochs}, "
-            "and change nothing"
+            f"--decay_epochs={after}: decays that do not come before the end of --epochs={epochs} "
+            "change nothing"
         )
     return found
 

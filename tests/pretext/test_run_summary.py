@@ -80,7 +80,9 @@ def test_what_of_a_schedule_is_never_reached():
     assert schedule_warnings(rate, 10, epochs=30) == []
     warmup, decay = schedule_warnings(rate, 10, epochs=3)
     assert warmup.startswith("--warmup_epochs=5 is longer than --epochs=3: ")
-    assert decay.startswith("--decay_epochs: 3, 25 of them are not before the end of --epochs=3")
+    assert decay.startswith(
+        "--decay_epochs=3,25: decays that do not come before the end of --epochs=3"
+    )
 
 
 def test_a_card_without_cuda_is_named(summary, monkeypatch, caplog, capsys, tmp_path):
