@@ -23,10 +23,11 @@ import dataclasses
 
 import keras
 import tensorflow as tf
+from absl import logging
 from etils import epath
 
 from models import saved
-from pretext import input_contract, model_card
+from pretext import export_damage, input_contract, model_card
 from pretext.stored_network import PRECISIONS, StoredNetwork
 from pretext.task import PretextTask, Representations
 from programs.error_lines import writing
@@ -84,10 +85,9 @@ def export(
         run=run,
     )
     beside = _beside(path)
-    for leftover in (beside, path):
-        if leftover.exists():
-            leftover.rmtree()
     with writing(path):
+        for leftover in (beside, path):
+            _remove(leftover)
         tf.saved_model.save(root, str(beside), signatures=signatures)
         saved.describe(backbone, beside)
         (beside / "README.md").write_text(card)
@@ -95,12 +95,25 @@ def export(
 
 
 def is_whole(path: epath.Path) -> bool:
-    """Whether a directory holds a whole export.
+    """Whether a directory holds a whole export; one that is damaged is named in a warning.
 
     At a remote store its files are renamed one after the other, so it can be there in part while
     what it is made from is not gone yet.
     """
-    return path.exists() and not _beside(path).exists()
+    if not path.exists() or _beside(path).exists():
+        return False
+    return _is_undamaged(path, export_damage.of_saved_model(path))
+
+
+def is_whole_keras_file(path: epath.Path) -> bool:
+    """Whether there is a whole file of `export_keras`; a damaged one is named in a warning."""
+    return path.exists() and _is_undamaged(path, export_damage.of_keras_file(path))
+
+
+def _is_undamaged(path: epath.Path, damage: str | None) -> bool:
+    if damage:
+        logging.warning("%s is no whole export (%s): it will be made again", path, damage)
+    return not damage
 
 
 def _beside(path: epath.Path) -> epath.Path:
@@ -116,8 +129,17 @@ def export_keras(backbone: keras.Model, path: epath.Path) -> None:
     """
     beside = path.with_name("incomplete." + path.name)
     with writing(path):
+        for leftover in (beside, path):
+            _remove(leftover)
         backbone.save(str(beside))
         tf.io.gfile.rename(str(beside), str(path), overwrite=True)
+
+
+def _remove(path: epath.Path) -> None:
+    if path.is_dir():
+        path.rmtree()
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _contract(task: PretextTask, backbone: keras.Model) -> tf.TensorSpec:

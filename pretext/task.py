@@ -168,6 +168,14 @@ class PretextTask(Protocol):
     def backbone_options(self, architecture: str) -> dict[str, object]:
         """What the task asks of `models.build`, beyond the user's choice."""
 
+    def check_batch(self, images: int, replicas: int) -> None:
+        """Raises a ValueError if there is nothing to compare in a batch.
+
+        Args:
+            images: of a replica's batch or micro-batch.
+            replicas: how many there are.
+        """
+
     def head(self, features: int) -> keras.Model:
         """The functional model from what `views` returns to logits.
 

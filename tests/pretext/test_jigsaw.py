@@ -197,3 +197,11 @@ def test_mistakes_get_one_line(options, message):
     with pytest.raises(ValueError, match=message) as raised:
         pretext.build("jigsaw", pretext.TaskOptions(**(SIZES | options)))
     assert "\n" not in str(raised.value)
+
+
+def test_permutations_that_there_are_not_name_their_flags():
+    options = {"crop_size": 255, "resize_size": 292, "permutations_per_image": 1}
+    with pytest.raises(ValueError, match=r"--permutations=25, --patches_per_side=2, .*only 24"):
+        pretext.build("jigsaw", pretext.TaskOptions(permutations=25, patches_per_side=2, **options))
+    with pytest.raises(ValueError, match=r"--permutations=1, .*: telling permutations apart"):
+        pretext.build("jigsaw", pretext.TaskOptions(permutations=1, **options))

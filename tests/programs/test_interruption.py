@@ -5,9 +5,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
+from programs import interruption
 from tests.command_line import ENVIRONMENT, ROOT
 
 PROGRAM = """
@@ -106,6 +108,35 @@ def test_without_a_signal_nothing_happens():
         "done\n",
         "",
     )
+
+
+HANDLERS_OF_OTHERS = """
+import ctypes, signal, time
+handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda number: None)
+
+def meet():
+    libc = ctypes.CDLL(None)
+    libc.signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
+    libc.signal(signal.SIGTERM, ctypes.cast(handler, ctypes.c_void_p))
+    time.sleep(0.5)
+    wait()
+
+interruption.with_own_handlers(meet)
+"""
+
+
+def test_a_call_that_takes_over_sigterm_and_waits_for_ever():
+    status, _, error = stop(HANDLERS_OF_OTHERS.strip(), signal.SIGTERM)
+    assert status == 143
+    assert error.startswith("program: stopped by SIGTERM")
+
+
+def test_a_call_that_takes_too_long():
+    with pytest.raises(TimeoutError):
+        interruption.with_own_handlers(threading.Event().wait, seconds=0.01)
+    assert interruption.with_own_handlers(lambda: 7) == 7
+    with pytest.raises(KeyError):
+        interruption.with_own_handlers(lambda: {}[0])
 
 
 WORKER = """
