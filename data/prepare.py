@@ -19,7 +19,7 @@ import data
 from data import builders, imagenet, inspection, splits
 from data.contact_sheet import contact_sheet
 from data.records import Records
-from programs import command_line
+from programs import command_line, paths
 
 COLUMNS = 8
 
@@ -58,6 +58,9 @@ def main(argv: list[str]) -> None:
     config = Config(**{flag: flags.FLAGS[flag].value for flag in names})
     if config.sample < 1:
         raise ValueError(f"--sample={config.sample}: use at least 1")
+    for flag in ("data_dir", "manual_dir", "contact_sheet"):
+        if path := getattr(config, flag):
+            config = dataclasses.replace(config, **{flag: paths.from_flag(path, flag)})
     sheet = epath.Path(
         config.contact_sheet or f"{name.replace('/', '_').replace(':', '_')}_contact_sheet.png"
     )
