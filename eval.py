@@ -23,7 +23,7 @@ from absl import flags
 from etils import epath
 
 import data
-from data import unreadable
+from data import images, pipeline, unreadable
 from evaluate import (
     comparison,
     gradient_probe,
@@ -234,6 +234,8 @@ def main(argv: list[str]) -> None:
         name: data.load(config.dataset, split, config.data_dir)
         for name, split in (("train", config.train_split), ("val", config.val_split))
     }
+    for records in splits.values():
+        pipeline.check_first(records, images.CentralCrop(resize_size, crop_size))
     num_classes = splits["train"].num_classes
     if num_classes < 2:
         raise ValueError(

@@ -239,6 +239,9 @@ def main(argv: list[str]) -> None:
 
     # ---------------------------------------------------------------- task, network and optimiser
     task = pretext.build(config.task, options)
+    if config.epochs:
+        pipeline.check_first(training, task.train_view)
+        pipeline.check_first(validation, task.pretext_view)
     network = {
         "widening_factor": config.widening_factor,
         "image_size": config.crop_size,

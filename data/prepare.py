@@ -123,6 +123,8 @@ def summary(found: inspection.Inspection, records: Records) -> str:
         text = f"{found.looked_at} decoded"
     else:
         text = f"{found.looked_at - bad} of {found.looked_at} decoded; {found.unreadable.summary()}"
+    if found.unreadable.damaged:
+        text += f"; {found.unreadable.damage()}"
     if records.num_classes and found.looked_at == records.size:
         text += f"; {found.of_class.min()} to {found.of_class.max()} per class"
     return text

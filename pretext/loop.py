@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
 from etils import epath
 from tqdm import tqdm
 
@@ -163,8 +162,7 @@ class Loop:
                     self.state.save(step)
                 self.state.stop_if_asked()
         for unreadable in (self.unreadable, self.unreadable_validation):
-            if unreadable.reasons:
-                logging.warning("%s", unreadable.summary())
+            unreadable.warn()
 
     def validate(self) -> dict[str, float]:
         """The task's metrics on the validation split, by name with `val_` before it.
