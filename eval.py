@@ -23,6 +23,7 @@ from absl import flags, logging
 from etils import epath
 
 import data
+from data import images, pipeline
 from data.options import DataOptions
 from evaluate import (
     comparison,
@@ -109,12 +110,12 @@ def main(argv: list[str]) -> None:
         return
     if len(argv) > 1:
         raise ValueError(f"what is {argv[1]}? Every option begins with -- and a name")
-    images = options.read(DataOptions)
-    extraction = options.read(ExtractOptions, max_bad_fraction=images.max_bad_fraction)
+    data_options = options.read(DataOptions)
+    extraction = options.read(ExtractOptions, max_bad_fraction=data_options.max_bad_fraction)
     probe = options.read(ProbeOptions, seed=run.seed)
     training_options = options.read(ProtocolOptions)
     devices = options.read(DeviceOptions)
-    flag_texts = options.texts(run, images, extraction, probe, training_options, devices)
+    flag_texts = options.texts(run, data_options, extraction, probe, training_options, devices)
     for name in options.inapplicable(*GROUPS, chosen=probe.probe):
         logging.warning("--%s says nothing to --probe=%s and is ignored", name, probe.probe)
     low_data.check_fraction(run.train_fraction)
@@ -140,13 +141,15 @@ def main(argv: list[str]) -> None:
     extraction = dataclasses.replace(extraction, resize_size=resize_size, crop_size=crop_size)
     representations.check_layers(model, extraction.layers)
     splits = {
-        name: data.load(images.dataset, split, images.data_dir)
+        name: data.load(data_options.dataset, split, data_options.data_dir)
         for name, split in (("train", run.train_split), ("val", run.val_split))
     }
+    for records in splits.values():
+        pipeline.check_first(records, images.CentralCrop(resize_size, crop_size))
     num_classes = splits["train"].num_classes
     if num_classes < 2:
         raise ValueError(
-            f"{images.dataset} has {num_classes or 'no'} labels to probe with, not two or more; "
+            f"{data_options.dataset} has {num_classes or 'no'} labels to probe with, not two or more; "
             "a folder needs a sub-folder per class"
         )
     if protocol:
@@ -210,7 +213,7 @@ def main(argv: list[str]) -> None:
     results = {
         "saved_model": run.saved_model,
         "fingerprint": model.fingerprint,
-        "dataset": images.dataset,
+        "dataset": data_options.dataset,
         "train_split": run.train_split,
         "val_split": run.val_split,
         "classes": num_classes,

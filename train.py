@@ -79,7 +79,7 @@ def main(argv: list[str]) -> None:
     # ---------------------------------------------------------------- flags
     run = options.read(RunOptions)
     auto = recipes.values(run.task, epochs=flags.FLAGS["epochs"].value)
-    images = options.read(DataOptions)
+    data_options = options.read(DataOptions)
     decoding = options.read(ServiceOptions)
     network = options.read(NetworkOptions)
     task_options = options.read(
@@ -88,12 +88,12 @@ def main(argv: list[str]) -> None:
         weight_decay=network.weight_decay,
         synchronized_batch_norm=network.synchronized_batch_norm,
     )
-    loop = options.read(LoopOptions, auto, max_bad_fraction=images.max_bad_fraction)
+    loop = options.read(LoopOptions, auto, max_bad_fraction=data_options.max_bad_fraction)
     schedule = options.read(ScheduleOptions, auto)
     hardware = options.read(DeviceOptions)
     exported = options.read(ExportOptions)
     flag_texts = options.texts(
-        run, images, decoding, task_options, network, loop, schedule, hardware, exported
+        run, data_options, decoding, task_options, network, loop, schedule, hardware, exported
     )
     for name in options.inapplicable(*GROUPS, chosen=run.task):
         logging.warning("--%s says nothing to --task=%s and is ignored", name, run.task)
@@ -114,8 +114,8 @@ def main(argv: list[str]) -> None:
     training = validation = None
     shared = 0
     if loop.epochs or run.task == "supervised":
-        training = data.load(images.dataset, run.train_split, images.data_dir)
-        validation = data.load(images.dataset, run.val_split, images.data_dir)
+        training = data.load(data_options.dataset, run.train_split, data_options.data_dir)
+        validation = data.load(data_options.dataset, run.val_split, data_options.data_dir)
         task_options = dataclasses.replace(task_options, num_classes=training.num_classes)
         if loop.epochs:
             shared = overlap.shared(training, validation)
@@ -125,6 +125,8 @@ def main(argv: list[str]) -> None:
     replicas = strategy.num_replicas_in_sync
     if loop.epochs:
         task.check_batch(loop.batch_size // replicas // loop.gradient_accumulation, replicas)
+        pipeline.check_first(training, task.train_view)
+        pipeline.check_first(validation, task.pretext_view)
 
     def backbone() -> keras.Model:
         return build_backbone(task, network, task_options.crop_size)

@@ -19,7 +19,7 @@ import data
 from data import builders, imagenet, inspection, splits
 from data.contact_sheet import contact_sheet
 from data.records import Records
-from programs import command_line
+from programs import command_line, paths
 
 COLUMNS = 8
 
@@ -58,6 +58,9 @@ def main(argv: list[str]) -> None:
     config = Config(**{flag: flags.FLAGS[flag].value for flag in names})
     if config.sample < 1:
         raise ValueError(f"--sample={config.sample}: use at least 1")
+    for flag in ("data_dir", "manual_dir", "contact_sheet"):
+        if path := getattr(config, flag):
+            config = dataclasses.replace(config, **{flag: paths.from_flag(path, flag)})
     sheet = epath.Path(
         config.contact_sheet or f"{name.replace('/', '_').replace(':', '_')}_contact_sheet.png"
     )
@@ -120,6 +123,8 @@ def summary(found: inspection.Inspection, records: Records) -> str:
         text = f"{found.looked_at} decoded"
     else:
         text = f"{found.looked_at - bad} of {found.looked_at} decoded; {found.unreadable.summary()}"
+    if found.unreadable.damaged:
+        text += f"; {found.unreadable.damage()}"
     if records.num_classes and found.looked_at == records.size:
         text += f"; {found.of_class.min()} to {found.of_class.max()} per class"
     return text

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
 from etils import epath
 from tqdm import tqdm
 
@@ -139,8 +138,7 @@ def extract(
         with files.locked():
             if files.records < records.size:
                 _extract(model, records, options, files, strategy, unreadable)
-    if unreadable.reasons:
-        logging.warning("%s", unreadable.summary())
+    unreadable.warn()
     if not files.rows:
         raise ValueError(
             f"split {records.split} of {records.dataset} has no readable image"

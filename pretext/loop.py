@@ -12,7 +12,6 @@ from typing import NoReturn
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
 from etils import epath
 from tqdm import tqdm
 
@@ -188,8 +187,7 @@ class Loop:
                     self.state.save(step)
                 self.state.stop_if_asked()
         for unreadable in (self.unreadable, self.unreadable_validation):
-            if unreadable.reasons:
-                logging.warning("%s", unreadable.summary())
+            unreadable.warn()
 
     def validate(self) -> dict[str, float]:
         """The task's metrics on the validation split, by name with `val_` before it.
