@@ -3,13 +3,14 @@
 import difflib
 import functools
 import importlib
+import os
 import re
 
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from data import splits
-from data.records import Records
+from data.records import Records, Span
 
 # Imported when asked for: a builder's drawing or reading code need not load with every program.
 OWN_BUILDERS = {"scenes": "data.scenes", "places205": "data.places205"}
@@ -53,6 +54,19 @@ def load(name: str, split: str, data_dir: str | None) -> Records:
         class_names=class_names,
         entries=functools.partial(_entries, builder, chosen, bool(class_names)),
         read=tf.identity,
+        spans=spans(builder, chosen),
+    )
+
+
+def spans(builder: tfds.core.DatasetBuilder, split: str) -> tuple[Span, ...]:
+    """The places in its files that a split takes, in TFDS' notation; none if TFDS does not say."""
+    try:
+        instructions = builder.info.splits[split].file_instructions
+    except (ValueError, AttributeError):
+        return ()
+    return tuple(
+        Span(os.path.basename(each.filename), each.skip, each.skip + each.take)
+        for each in instructions
     )
 
 

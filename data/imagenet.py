@@ -11,6 +11,7 @@ In all of them an image is called by its file name, its label is the place of it
 the sorted list of the 1000, and the same images are held out (`data/splits.py`).
 """
 
+import dataclasses
 import functools
 import os
 import sys
@@ -24,7 +25,7 @@ from tqdm import tqdm
 from data import builders, folder, record_files, record_index, splits
 from data.imagenet_names import wordnet_ids
 from data.record_files import Keys
-from data.records import Records
+from data.records import Records, Span
 
 NAME = "imagenet2012"
 SLIM = Keys(image="image/encoded", label="image/class/label", name="image/filename", first_label=1)
@@ -64,7 +65,8 @@ def load(name: str, split: str, data_dir: str | None) -> Records:
             "as tfrecord, TFDS' default"
         )
     paths = [os.fspath(path) for path in builder.info.splits[official].filepaths]
-    return _records(name, split, paths, os.fspath(builder.data_dir), official, TFDS)
+    records = _records(name, split, paths, os.fspath(builder.data_dir), official, TFDS)
+    return dataclasses.replace(records, spans=builders.spans(builder, official))
 
 
 def find_layout(data_dir: str | None) -> str:
@@ -128,4 +130,6 @@ def _records(
         class_names=classes,
         entries=entries,
         read=read,
+        # Of all its shards, as if they were one file.
+        spans=(Span(official, 0, index.images),),
     )

@@ -2,10 +2,19 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 
 Record = dict[str, tf.Tensor]
+
+
+class Span(NamedTuple):
+    """Consecutive records of a file, counted from 0: those from `start` to before `stop`."""
+
+    file: str
+    start: int
+    stop: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +33,8 @@ class Records:
             (-1 without labels), "id": string}`. The id names the image for good: random choices
             are keyed by it, and unreadable images are reported by it.
         read: turns an element's `image` into encoded bytes (the identity where it holds them).
+        spans: the places among which the records are in their files, where that is known without
+            reading them; as many as there are records, or more if the split takes a part of them.
     """
 
     dataset: str
@@ -33,6 +44,7 @@ class Records:
     class_names: tuple[str, ...]
     entries: Callable[[], tf.data.Dataset]
     read: Callable[[tf.Tensor], tf.Tensor]
+    spans: tuple[Span, ...] = ()
 
     @property
     def num_classes(self) -> int:

@@ -1,9 +1,10 @@
+import functools
 import pathlib
 
 import pytest
 
 import data
-from data import builders, imagenet, imagenet_names, splits
+from data import builders, imagenet, imagenet_names, overlap, splits
 from tests.data import miniatures
 
 LAYOUTS = ("TFDS", "TFRecords", "TFRecords in folders", "tree", "tree, flat validation")
@@ -152,3 +153,18 @@ def test_tfds_notation_where_tfds_prepared_it(directories):
     assert records.size == 30
     assert set(contents(records)) < set(miniatures.imagenet()[0])
     assert imagenet.find_layout(directories["TFDS"]) == "TFDS"
+
+
+def test_what_splits_share_is_told_without_reading_them(directories, monkeypatch):
+    load = functools.partial(data.load, "imagenet2012")
+    half = load("train[:50%]", directories["TFDS"])
+    among = len(set(contents(half)) & set(contents(load("train", directories["TFDS"]))))
+    assert overlap.shared(load("train", directories["TFDS"]), half) == among < half.size
+    for layout in ("TFDS", "TFRecords", "tree"):
+        train, val, trainval, test = (load(name, directories[layout]) for name in splits.NAMES)
+        if layout != "tree":  # A folder's listing is in memory.
+            monkeypatch.setattr(overlap, "_identifiers", None)
+        assert overlap.shared(train, val) == overlap.shared(val, train) == 0
+        assert overlap.shared(trainval, test) == overlap.shared(test, val) == 0
+        assert overlap.shared(trainval, val) == overlap.shared(val, val) == 6
+        monkeypatch.undo()
