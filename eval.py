@@ -37,6 +37,7 @@ from evaluate import (
     representation_files,
     representations,
     saved_models,
+    trial_pass,
 )
 from evaluate.label_free import label_free_scores
 from evaluate.training_examples import AugmentedExamples, CachedExamples
@@ -245,14 +246,6 @@ def main(argv: list[str]) -> None:
             protocol, round(config.train_fraction * splits["train"].size) or 1
         )
 
-    # ---------------------------------------------------------------- run directory
-    directory = epath.Path(
-        config.representations_dir or epath.Path(config.workdir or "") / "representations"
-    )
-    representation_files.check_local(directory)
-    workdir = run_directory.claim(config.workdir, command_line.flag_texts(names), MAY_DIFFER)
-
-    # ---------------------------------------------------------------- representations
     options = representations.ExtractOptions(
         layers=tuple(config.layers),
         resize_size=resize_size,
@@ -263,6 +256,16 @@ def main(argv: list[str]) -> None:
         dtype=config.dtype,
         max_bad_fraction=config.max_bad_fraction,
     )
+    trial_pass.check(model, options, strategy)
+
+    # ---------------------------------------------------------------- run directory
+    directory = epath.Path(
+        config.representations_dir or epath.Path(config.workdir or "") / "representations"
+    )
+    representation_files.check_local(directory)
+    workdir = run_directory.claim(config.workdir, command_line.flag_texts(names), MAY_DIFFER)
+
+    # ---------------------------------------------------------------- representations
     val = representations.extract(model, splits["val"], options, directory / "val", strategy)
     source = {"train": splits["train"].fingerprint, "val": val.description}
     if protocol and protocol.augmentation == "crop":

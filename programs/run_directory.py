@@ -17,6 +17,9 @@ from etils import epath
 from programs import locks
 from programs.error_lines import writing
 
+# What says of itself what it is of, and is not used for anything else: no result.
+SELF_DESCRIBED = ("flags.cfg", "lock", "tensorboard", "representations", "source.json")
+
 
 def claim(workdir: str, flags: dict[str, str], may_differ: tuple[str, ...] = ()) -> epath.Path:
     """Makes the run's directory, or checks that the one there belongs to the same run.
@@ -72,9 +75,9 @@ def _differences(file: epath.Path, flags: dict[str, str], may_differ: tuple[str,
 
 
 def _has_results(directory: epath.Path) -> bool:
-    """Whether there is anything in a run's directory that took more than starting it."""
+    """Whether there is anything in a run's directory that other flags would spoil."""
     for path in directory.iterdir():
-        if path.name in ("flags.cfg", "lock", "tensorboard") or "incomplete" in path.name:
+        if path.name in SELF_DESCRIBED or "incomplete" in path.name:
             continue
         if path.is_dir():
             if _has_results(path):
