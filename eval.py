@@ -23,9 +23,10 @@ from absl import flags
 from etils import epath
 
 import data
-from data import unreadable
+from data import overlap, unreadable
 from evaluate import (
     comparison,
+    coverage,
     gradient_probe,
     logistic_regression,
     low_data,
@@ -245,6 +246,7 @@ def main(argv: list[str]) -> None:
         protocols.steps_per_epoch(
             protocol, round(config.train_fraction * splits["train"].size) or 1
         )
+    shared = overlap.shared(splits["train"], splits["val"])
 
     options = representations.ExtractOptions(
         layers=tuple(config.layers),
@@ -271,6 +273,7 @@ def main(argv: list[str]) -> None:
     if protocol and protocol.augmentation == "crop":
         train = None
         part = low_data.records_part(splits["train"], config.train_fraction, config.seed)
+        labels = low_data.labels_of(part)
         training = AugmentedExamples(model, part, options)
     else:
         train = representations.extract(
@@ -280,8 +283,16 @@ def main(argv: list[str]) -> None:
         labelled = low_data.subset(
             train.labels, config.train_fraction, config.seed, train.positions
         )
+        labels = train.labels[labelled]
         if protocol:
             training = CachedExamples(train, num_classes, labelled)
+    covered = coverage.check(
+        labels,
+        val.labels,
+        splits["train"].class_names,
+        overlap=shared,
+        neighbours=config.neighbours if config.probe == "knn" else None,
+    )
 
     # ---------------------------------------------------------------- probes
     if protocol:
@@ -325,6 +336,7 @@ def main(argv: list[str]) -> None:
         "train_examples": len(labelled) if train else training.size - left_out,
         "val_examples": len(val.labels),
         "unreadable": left_out + val.unreadable,
+        **dataclasses.asdict(covered),
         "probe": config.probe,
         "l2": config.l2,
         "training": dataclasses.asdict(protocol) if protocol else None,
@@ -337,7 +349,7 @@ def main(argv: list[str]) -> None:
     run_directory.write_whole(workdir / "results.json", json.dumps(results, indent=2) + "\n")
     report.plot({workdir.name: results}, workdir / "accuracy_by_layer.png")
     model_card.append(results)
-    print(report.table(results))
+    print("\n".join([report.table(results), *coverage.remarks(results)]))
     print(f"\n{workdir / 'results.json'}\n{workdir / 'accuracy_by_layer.png'}")
 
 
