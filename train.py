@@ -46,7 +46,7 @@ class RunOptions:
     """What is run, where, and on which images."""
 
     workdir: str | None = option(
-        None, "The run's directory: checkpoints, metrics, export.", may_differ=True
+        None, "The run's directory: checkpoints, metrics, export.", may_differ=True, path=True
     )
     task: str = option("rotation", f"The pretext task: {', '.join(pretext.TASKS)}.")
     train_split: str = option("train", "Images to train on: train, trainval, …")

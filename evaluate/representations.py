@@ -5,7 +5,10 @@ next images are decoded and the last batch's rows are written. The files, and ho
 that was killed goes on, are those of `evaluate/representation_files.py`.
 """
 
+import contextlib
 import dataclasses
+import difflib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,8 +21,9 @@ from data import images, pipeline
 from data.records import Records
 from data.unreadable import UnreadableImages
 from evaluate import pooling
-from evaluate.representation_files import RepresentationFiles
+from evaluate.representation_files import RESERVED, RepresentationFiles
 from evaluate.saved_models import SavedModel
+from programs.error_lines import reason
 from programs.options import option
 
 PIXELS = "pixels"
@@ -91,9 +95,21 @@ def check_layers(model: SavedModel, layers: list[str]) -> None:
     known = [*model.layers, PIXELS]
     unknown = [layer for layer in layers if layer not in known]
     if unknown or not layers:
+        near = difflib.get_close_matches(unknown[0], known, n=1) if unknown else []
         raise ValueError(
-            f"--layers: {model.path} has no layer {', '.join(unknown) or '(none given)'}; "
-            f"it has {', '.join(known)}"
+            f"--layers: {model.path} has no layer "
+            f"{', '.join(name or '(blank)' for name in unknown) or '(none given)'}"
+            + (f", did you mean {near[0]}?" if near else "; ")
+            + f"{' ' if near else ''}it has {', '.join(known)}"
+        )
+    twice = {layer for layer in layers if layers.count(layer) > 1}
+    if twice:
+        raise ValueError(f"--layers: {', '.join(sorted(twice))} is given twice")
+    reserved = [layer for layer in layers if layer in RESERVED]
+    if reserved:
+        raise ValueError(
+            f"--layers: {reserved[0]} is what a file beside the representations is called; leave "
+            "it out, or export the network with another name for it"
         )
 
 
@@ -134,8 +150,11 @@ def extract(
     }
     files = RepresentationFiles(directory, description, options.layers, options.dtype)
     unreadable = UnreadableImages()
-    if files.records < records.size:
+    mended = _first_mended(records, files, options, unreadable)
+    if files.records < records.size or mended is not None:
         with files.locked():
+            if mended is not None:
+                files.keep_before(mended)
             if files.records < records.size:
                 _extract(model, records, options, files, strategy, unreadable)
     unreadable.warn()
@@ -145,9 +164,16 @@ def extract(
             + (f"; {unreadable.summary()}" if unreadable.reasons else "")
         )
     unreadable.check(records, options.max_bad_fraction, files.records - files.rows)
+    labels = np.asarray(files.memory_map("labels"))
+    if records.num_classes and not 0 <= labels.min() <= labels.max() < records.num_classes:
+        raise ValueError(
+            f"split {records.split} of {records.dataset} has labels from {labels.min()} to "
+            f"{labels.max()}, its {records.num_classes} classes have 0 to "
+            f"{records.num_classes - 1}: an image without a label cannot be measured on"
+        )
     return Representations(
         layers={layer: files.memory_map(layer) for layer in options.layers},
-        labels=np.asarray(files.memory_map("labels")),
+        labels=labels,
         positions=np.asarray(files.memory_map("positions")),
         class_names=records.class_names,
         unreadable=records.size - files.rows,
@@ -181,6 +207,33 @@ def represent(
         )
         for layer in options.layers
     }
+
+
+def _first_mended(
+    records: Records,
+    files: RepresentationFiles,
+    options: ExtractOptions,
+    unreadable: UnreadableImages,
+) -> int | None:
+    """The first record that was left out and can be read by now: its position.
+
+    Those before it are noted once more.
+    """
+    left_out = files.left_out()
+    if not len(left_out):
+        return None
+    view = images.CentralCrop(options.resize_size, options.crop_size)
+    chosen = np.zeros(records.size, bool)
+    chosen[left_out] = True
+    entries = records.entries().enumerate().filter(lambda number, _: tf.gather(chosen, number))
+    for number, entry in entries:
+        try:
+            view(records.read(entry["image"]), tf.constant([0, 0], tf.int64))
+        except (tf.errors.OpError, ValueError) as error:
+            unreadable.reasons[entry["id"].numpy().decode(errors="replace")] = reason(error)
+        else:
+            return int(number)
+    return None
 
 
 def _extract(
@@ -227,7 +280,7 @@ def _extract(
         mininterval=1.0,
     )
     # A batch is fetched from the device and written in a thread, while the next one is made.
-    with bar, files, ThreadPoolExecutor(max_workers=1) as writer:
+    with bar, _enough_memory(options), files, ThreadPoolExecutor(max_workers=1) as writer:
         written = None
         for first in range(files.records, records.size, options.batch_size):
             outputs = step(next(stream))
@@ -236,12 +289,39 @@ def _extract(
                 left_out = files.records - files.rows
                 unreadable.check(records, options.max_bad_fraction, left_out)
             written = writer.submit(
-                _append, files, outputs, min(first + options.batch_size, records.size)
+                _append, model, files, outputs, min(first + options.batch_size, records.size)
             )
         bar.update(written.result() - bar.n)
 
 
-def _append(files: RepresentationFiles, outputs: dict[str, tf.Tensor], records: int) -> int:
+def _append(
+    model: SavedModel, files: RepresentationFiles, outputs: dict[str, tf.Tensor], records: int
+) -> int:
     """Writes a batch to the files; the number of records that are done then."""
-    files.append({name: value.numpy() for name, value in outputs.items()}, records)
+    batch = {name: value.numpy() for name, value in outputs.items()}
+    valid = batch["valid"] > 0
+    for layer in files.layers:
+        finite = np.isfinite(batch[layer][valid])
+        if not finite.all():
+            too_large = batch[layer].dtype == np.float16
+            raise ValueError(
+                f"layer {layer}: {np.count_nonzero(~finite)} of {finite.size} values that "
+                f"{model.path} makes of the images up to number {records} are NaN or infinite"
+                + ("; float16 ends at 65504: try --dtype=float32" if too_large else "")
+                + ": leave it out of --layers, or look at how the network was trained"
+            )
+    files.append(batch, records)
     return records
+
+
+@contextlib.contextmanager
+def _enough_memory(options: ExtractOptions) -> Iterator[None]:
+    """Inside, a lack of memory is a MemoryError that says what to do about it."""
+    try:
+        yield
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        raise MemoryError(
+            f"no memory for --batch_size={options.batch_size} images of "
+            f"{options.crop_size}×{options.crop_size} pixels and their layers ({reason(error)}): "
+            "use a smaller --batch_size; what was extracted before is kept"
+        ) from error

@@ -127,6 +127,7 @@ class TaskOptions:
     permutations_file: str | None = option(
         None,
         "Of jigsaw: read them from a file in the published binary format.",
+        path=True,
         only_for=("jigsaw",),
     )
     weight_decay: float = 1e-4

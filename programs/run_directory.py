@@ -10,13 +10,15 @@ WORKDIR/backbone.keras the backbone as Keras' own file, with --export_keras
 """
 
 import os
-from collections.abc import Callable
 
 import tensorflow as tf
 from etils import epath
 
 from programs import locks, paths, regular_files
 from programs.error_lines import reason, writing
+
+# What says of itself what it is of, and is not used for anything else: no result.
+SELF_DESCRIBED = ("flags.cfg", "lock", "tensorboard", "representations", "source.json")
 
 
 def locate(workdir: str | None) -> epath.Path:
@@ -43,7 +45,6 @@ def claim(
     workdir: str,
     flags: dict[str, str],
     may_differ: tuple[str, ...] = (),
-    holds_nothing: Callable[[epath.Path], bool] = lambda path: False,
 ) -> epath.Path:
     """Makes the run's directory, or checks that the one there belongs to the same run.
 
@@ -54,7 +55,6 @@ def claim(
         workdir: the directory.
         flags: value by flag name, all that the run depends on.
         may_differ: flags that may change between two starts of one run.
-        holds_nothing: of files and directories that only the program knows; see `has_begun`.
 
     Returns:
         The directory's path.
@@ -72,7 +72,7 @@ def claim(
     locks.hold(root)
     file = root / "flags.cfg"
     regular_files.check(file)
-    if file.exists() and has_begun(root, holds_nothing):
+    if file.exists() and has_begun(root):
         differ = _differences(file, flags, may_differ)
         if differ:
             raise ValueError(
@@ -99,26 +99,17 @@ def _differences(file: epath.Path, flags: dict[str, str], may_differ: tuple[str,
     ]
 
 
-def has_begun(
-    directory: epath.Path, holds_nothing: Callable[[epath.Path], bool] = lambda path: False
-) -> bool:
+def has_begun(directory: epath.Path) -> bool:
     """Whether there is anything in a run's directory that would be lost with it.
 
     Flags, the lock, TensorBoard's copies, empty files and what was not written to its end are
-    nothing; nor is metrics.csv without a row.
-
-    Args:
-        directory: a run's directory.
-        holds_nothing: says of a further file or directory that it took no more than starting the
-            run, such as a header without rows.
+    nothing; nor is metrics.csv without a row, nor what says of itself what it is of.
     """
     for path in directory.iterdir():
-        if path.name in ("flags.cfg", "lock", "tensorboard") or "incomplete" in path.name:
-            continue
-        if holds_nothing(path):
+        if path.name in SELF_DESCRIBED or "incomplete" in path.name:
             continue
         if path.is_dir():
-            if has_begun(path, holds_nothing):
+            if has_begun(path):
                 return True
         elif path.name == "metrics.csv":
             if regular_files.read_bytes(path).count(b"\n") > 1:

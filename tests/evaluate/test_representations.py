@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from etils import epath
+from PIL import Image
 
 import data
 from evaluate import representation_files, representations, saved_models
@@ -206,6 +207,77 @@ def test_positions_leave_out_the_unreadable(model, records, tmp_path):
     identifiers = [entry["id"].numpy() for entry in records.entries()]
     (broken,) = set(range(121)) - set(made.positions.tolist())
     assert identifiers[broken] == b"above/broken.jpg"
+
+
+def test_an_image_that_was_mended_is_read(model, tmp_path, caplog) -> None:
+    for name in ("a/1", "b/2", "a/3"):
+        pixels = np.full((40, 48, 3), 60 * int(name[-1]), np.uint8)
+        (tmp_path / "photos" / name[0]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{name}.png")
+    broken = [tmp_path / "photos" / "a" / "3.png", tmp_path / "photos" / "b" / "2.png"]
+    good = [file.read_bytes() for file in broken]
+    for file, content in zip(broken, good, strict=True):
+        file.write_bytes(bytes(len(content)))
+    records = data.load("folder", "all", str(tmp_path / "photos"))
+    options = dataclasses.replace(OPTIONS, layers=("mean",))
+    directory = epath.Path(tmp_path / "representations")
+    assert representations.extract(model, records, options, directory).unreadable == 2
+    caplog.clear()
+    assert representations.extract(model, records, options, directory).unreadable == 2
+    assert "2 images could not be read" in caplog.text, "it is said each time"
+    # The same description, as of files whose size and time tell nothing.
+    broken[0].write_bytes(good[0])
+    made = representations.extract(model, records, options, directory)
+    assert made.unreadable == 1
+    assert sorted(made.layers["mean"][:, 0]) == pytest.approx([60 / 255, 180 / 255], abs=1e-4)
+    assert records.fingerprint == made.description["records"]
+
+
+def test_numbers_that_are_none_name_layer_and_network(model, records, tmp_path) -> None:
+    nothing = dataclasses.replace(
+        model, represent=lambda images: {"mean": tf.reduce_mean(images, [1, 2]) / 0.0}
+    )
+    options = dataclasses.replace(OPTIONS, layers=("mean",))
+    with pytest.raises(ValueError, match=r"layer mean: 48 of 48 values that .*saved_model makes"):
+        representations.extract(nothing, records, options, epath.Path(tmp_path))
+    # Nothing of them is kept.
+    assert len(representations.extract(model, records, options, epath.Path(tmp_path)).labels) == 120
+
+
+def test_too_little_memory_names_the_batch(model, records, tmp_path) -> None:
+    def represent(images):
+        raise tf.errors.ResourceExhaustedError(None, None, "failed to allocate memory\nmore")
+
+    large = dataclasses.replace(model, represent=represent)
+    with pytest.raises(
+        MemoryError, match=r"^no memory for --batch_size=16 images of 32×32"
+    ) as error:
+        representations.extract(large, records, OPTIONS, epath.Path(tmp_path))
+    assert "\n" not in str(error.value)
+
+
+def test_labels_that_fit_no_class_are_a_line(model, records, tmp_path) -> None:
+    unlabelled = dataclasses.replace(
+        records,
+        entries=lambda: records.entries().map(lambda e: {**e, "label": tf.constant(-1, tf.int64)}),
+    )
+    options = dataclasses.replace(OPTIONS, layers=("mean",))
+    with pytest.raises(ValueError, match=r"split all of folder has labels from -1 to -1"):
+        representations.extract(model, unlabelled, options, epath.Path(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (["men"], "no layer men, did you mean mean\\? it has map, mean, pixels"),
+        (["mean", ""], "no layer \\(blank\\); it has"),
+        (["mean", "map", "mean"], "mean is given twice"),
+        ([], "none given"),
+    ],
+)
+def test_layers_that_make_no_sense(model, layers, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        representations.check_layers(model, layers)
 
 
 def test_a_remote_directory_is_one_clear_line(model, records):

@@ -68,6 +68,9 @@ def test_flags_of_a_run_with_results_must_match(tmp_path):
     (tmp_path / "run" / "tensorboard" / "events").write_bytes(b"0")
     (tmp_path / "run" / "checkpoints").mkdir()
     (tmp_path / "run" / "checkpoints" / "incomplete-ckpt-3.index").write_bytes(b"0")
+    (tmp_path / "run" / "checkpoints" / "source.json").write_text("{}")
+    (tmp_path / "run" / "representations" / "val").mkdir(parents=True)
+    (tmp_path / "run" / "representations" / "val" / "header.json").write_text("{}")
     metrics = MetricsFile(epath.Path(workdir) / "metrics.csv", ["step", "loss"], 0)
     run_directory.claim(workdir, FLAGS | {"seed": "1"})
     assert "--seed=1" in (tmp_path / "run" / "flags.cfg").read_text()
@@ -86,13 +89,13 @@ def test_what_holds_nothing_is_taken_over(tmp_path):
     (tmp_path / "saved_model" / "saved_model.pb").write_bytes(b"")
     (tmp_path / "gone").symlink_to("nowhere")
     run_directory.claim(str(tmp_path), FLAGS | {"seed": "1"})
-    (tmp_path / "header").write_text("no rows")
-    assert run_directory.has_begun(epath.Path(tmp_path))
-    nothing = {"holds_nothing": lambda path: path.name == "header"}
-    run_directory.claim(str(tmp_path), FLAGS | {"seed": "2"}, **nothing)
-    (tmp_path / "rows").write_text("1")
+    (tmp_path / "representations").mkdir()
+    (tmp_path / "representations" / "header.json").write_text("rows")
+    assert not run_directory.has_begun(epath.Path(tmp_path))
+    run_directory.claim(str(tmp_path), FLAGS | {"seed": "2"})
+    (tmp_path / "results.json").write_text("1")
     with pytest.raises(ValueError, match="holds a run with other flags"):
-        run_directory.claim(str(tmp_path), FLAGS | {"seed": "3"}, **nothing)
+        run_directory.claim(str(tmp_path), FLAGS | {"seed": "3"})
 
 
 def test_an_address_of_a_kind_that_tensorflow_cannot_open(tmp_path):
