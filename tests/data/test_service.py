@@ -17,7 +17,7 @@ VIEW = images.RandomCrop(0, 8)
 def address():
     """A dispatcher and two workers in this process."""
     service = tf.data.experimental.service
-    dispatcher = service.DispatchServer(service.DispatcherConfig(worker_timeout_ms=1000))
+    dispatcher = service.DispatchServer(service.DispatcherConfig(worker_timeout_ms=30_000))
     place = dispatcher.target.split("://")[1]
     workers = [
         service.WorkerServer(service.WorkerConfig(place, heartbeat_interval_ms=100))

@@ -90,7 +90,7 @@ def test_an_interrupted_extraction_continues(model, records, tmp_path, monkeypat
 
 
 KILLED = """
-import sys, time
+import json, sys, time
 from programs import quiet
 from etils import epath
 import data
@@ -99,10 +99,12 @@ from tests.evaluate.test_representations import OPTIONS
 representation_files.SECONDS_BETWEEN_HEADERS = 0.0
 representation_files.SHARE_OF_HEADERS = 1e9
 append = representation_files.RepresentationFiles.append
-def slow(*arguments):
+def waits_to_be_killed(*arguments):
     append(*arguments)
-    time.sleep(0.3)
-representation_files.RepresentationFiles.append = slow
+    header = epath.Path(directory) / "header.json"
+    if header.exists() and json.loads(header.read_text())["records"] >= 32:
+        time.sleep(600)
+representation_files.RepresentationFiles.append = waits_to_be_killed
 model, folder, directory = sys.argv[1:]
 representations.extract(
     saved_models.load(model), data.load("folder", "all", folder), OPTIONS, epath.Path(directory)
