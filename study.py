@@ -147,7 +147,7 @@ def main(argv: list[str]) -> None:
     decide()
     candidates = runner.open_candidates(needed, study)
     if candidates:
-        runner.run_all(candidates, study)
+        runner.run_all(candidates, study, candidates=True)
     decisions = decide()
     # That the loss was not finite at a rate is an answer, and no failure.
     failed = [job.train.name for job in runner.open_candidates(needed, study)]
