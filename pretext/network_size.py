@@ -3,6 +3,7 @@
 A machine that is asked for more than it has may kill the run, or others, without a word.
 """
 
+import concurrent.futures
 from collections.abc import Callable
 
 import keras
@@ -26,8 +27,9 @@ def check(build: Callable[[], keras.Model], memory: int | None) -> None:
     """
     if memory is None:
         return
-    with keras.StatelessScope(initialize_variables=False):
-        weights = sum(int(np.prod(weight.shape, dtype=object)) for weight in build().weights)
+    # In a thread of its own, because Keras keeps a list, by thread, of variables to make later.
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        weights = thread.submit(_count, build).result()
     if weights * BYTES_PER_WEIGHT > memory:
         raise out_of_memory.Explained(
             f"the network has {weights:,} weights, and to train it takes "
@@ -35,3 +37,8 @@ def check(build: Callable[[], keras.Model], memory: int | None) -> None:
             f"{devices.size(memory)} that there are; use a smaller --widening_factor, or smaller "
             "layers of the task"
         )
+
+
+def _count(build: Callable[[], keras.Model]) -> int:
+    with keras.StatelessScope(initialize_variables=False):
+        return sum(int(np.prod(weight.shape, dtype=object)) for weight in build().weights)
