@@ -5,11 +5,13 @@ import os
 
 import tensorflow as tf
 
-from programs import interruption
+from programs import grpc_server, interruption
 from programs.workers import wait_for_start
 
 NAMES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
+# Of the methods of TensorFlow's workers, a TPU among them, one that changes nothing.
+GET_STATUS = "/tensorflow.WorkerService/GetStatus"
 TF_CONFIG_EXAMPLE = (
     '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
 )
@@ -122,6 +124,8 @@ def _tpu(name: str) -> tf.distribute.Strategy:
         raise ValueError(
             "--strategy=tpu needs the TPU's name: give --tpu, local on a TPU VM, or set TPU_NAME"
         )
+    if grpc_server.place(name) and (problem := grpc_server.problem(name, GET_STATUS)):
+        raise ValueError(f"the TPU {name} cannot be reached: {problem}")
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=name)
         with interruption.left_to_the_system():
