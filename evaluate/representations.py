@@ -280,7 +280,13 @@ def _extract(
         mininterval=1.0,
     )
     # A batch is fetched from the device and written in a thread, while the next one is made.
-    with bar, _enough_memory(options), files, ThreadPoolExecutor(max_workers=1) as writer:
+    with (
+        bar,
+        _enough_memory(options),
+        files,
+        records.explained(),
+        ThreadPoolExecutor(max_workers=1) as writer,
+    ):
         written = None
         for first in range(files.records, records.size, options.batch_size):
             outputs = step(next(stream))

@@ -171,7 +171,8 @@ class Loop:
                 record = profiler.record(step) if profiles else contextlib.nullcontext()
                 service = options.service
                 decoding = service.explained(step) if service else contextlib.nullcontext()
-                with self.unreadable.explained(options.batch_size), decoding, record:
+                told = self.training.explained()
+                with told, self.unreadable.explained(options.batch_size), decoding, record:
                     self.steps.update(batches, self.state.sums)
                 self.unreadable.check(self.training, options.max_bad_fraction)
                 if step == first:

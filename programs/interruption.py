@@ -138,6 +138,11 @@ def leave(saved: str = "") -> NoReturn:
     end_with("\n" * sys.stderr.isatty() + line, 128 + number)
 
 
+def fail(error: str) -> NoReturn:
+    """Ends the process with an error's line, from any thread, whatever the others wait for."""
+    end_with(f"{_State.program}: {error}\n", 1)
+
+
 def end_with(line: str, status: int) -> NoReturn:
     """Ends the process with a line on its error stream, and without taking it apart.
 

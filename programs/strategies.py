@@ -5,13 +5,15 @@ import os
 
 import tensorflow as tf
 
-from programs import cluster, interruption
+from programs import cluster, grpc_server, interruption
 from programs.error_lines import reason
 from programs.options import option
 from programs.workers import wait_for_start
 
 NAMES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
+# Of the methods of TensorFlow's workers, a TPU among them, one that changes nothing.
+GET_STATUS = "/tensorflow.WorkerService/GetStatus"
 # How long the machines may take to meet, once all of them have begun.
 SECONDS_TO_MEET = 300
 
@@ -131,6 +133,8 @@ def _tpu(name: str) -> tf.distribute.Strategy:
         raise ValueError(
             "--strategy=tpu needs the TPU's name: give --tpu, local on a TPU VM, or set TPU_NAME"
         )
+    if grpc_server.place(name) and (problem := grpc_server.problem(name, GET_STATUS)):
+        raise ValueError(f"the TPU {name} cannot be reached: {problem}")
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=name)
         # TensorFlow may take over SIGTERM here, too.
