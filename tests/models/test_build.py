@@ -40,6 +40,17 @@ def test_patches_and_other_sizes(name):
     assert sides == [40, 20, 10, 10]
 
 
+@pytest.mark.parametrize("name", RESIDUAL)
+@pytest.mark.parametrize("size", [33, 56, 97])
+def test_sizes_that_the_strides_do_not_divide(name, size):
+    network = models.build(name, **SMALL, units=(1,) * 4)
+    shapes = {key: value.shape[1:-1] for key, value in network(_images(size)).items()}
+    for number in range(1, 5):
+        # Each stride of two rounds up, as in the released code; nothing at the border is lost.
+        side = -(-size // 2 ** (number + 1))
+        assert shapes[f"block{number}"] == (side, side)
+
+
 @pytest.mark.parametrize("name", models.NAMES)
 def test_representation_size_is_linear_and_decayed(name):
     plain = models.build(name, **SMALL)
