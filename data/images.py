@@ -100,15 +100,22 @@ class InceptionCrop:
     how it was turned. Half of the rectangles are therefore drawn for the transposed image: an
     aspect and its inverse are equally likely.
 
+    [C] No rectangle covers less than a tenth of the image, however small the area drawn: one that
+    does is drawn again, up to 100 times, after which the view is the whole image. That is the fate
+    of every view of an image with one side more than 13⅓ times the other, because no rectangle of
+    these aspects is large enough there.
+
     Attributes:
         crop_size: pixels of the view's sides.
-        area: smallest and largest share of the image that the rectangle covers.
+        area: smallest and largest share of the image that a rectangle is drawn with.
         aspect: smallest and largest width / height; the product of both should be 1.
+        min_covered: the share of the image that a rectangle has to cover.
     """
 
     crop_size: int
     area: tuple[float, float] = (0.05, 1.0)
     aspect: tuple[float, float] = (3 / 4, 4 / 3)
+    min_covered: float = 0.1
 
     def __call__(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         image = look_at(encoded)
@@ -135,13 +142,13 @@ class InceptionCrop:
         axes = tf.where(transpose_draw < 0.5, [0, 1], [1, 0])
         begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
             tf.concat([tf.gather(height_width, axes), [CHANNELS]], 0),
-            tf.zeros([0, 0, 4]),
+            # The object to be covered is the whole image, as in TF-Slim.
+            tf.constant([[[0.0, 0.0, 1.0, 1.0]]]),
             seed,
-            min_object_covered=0.0,
+            min_object_covered=self.min_covered,
             area_range=self.area,
             aspect_ratio_range=self.aspect,
             max_attempts=100,
-            use_image_if_no_bounding_boxes=True,
         )
         return tf.gather(begin, axes), tf.gather(size, axes), flip_draw
 

@@ -78,6 +78,34 @@ def test_inception_crops_cover_the_areas_they_should():
     assert 0.3 < np.mean(areas) < 0.6  # Large ones of the wrong aspect do not fit and are redrawn.
 
 
+@pytest.mark.parametrize(
+    ("size", "largest"),
+    [((200, 200), 1.0), ((375, 500), 1.0), ((500, 375), 1.0), ((64, 300), 4 / 3 * 64 / 300)],
+)
+def test_no_inception_crop_is_below_a_tenth_of_the_image(size, largest):
+    view = images.InceptionCrop(32)
+
+    @tf.function
+    def shares(seeds: tf.Tensor) -> tf.Tensor:
+        def share(seed: tf.Tensor) -> tf.Tensor:
+            begin, extent, _ = view.draw(tf.constant(size), seed)
+            inside = tf.reduce_all((begin >= 0) & (begin + extent <= size))
+            covered = tf.reduce_prod(extent) / (size[0] * size[1])
+            return tf.where(inside, covered, -1.0)
+
+        return tf.map_fn(share, seeds, fn_output_signature=tf.float64)
+
+    drawn = shares(tf.stack([tf.range(10_000), tf.zeros(10_000, tf.int32)], 1)).numpy()
+    assert 0.1 <= drawn.min() < 0.102
+    assert 0.95 * largest < drawn.max() <= largest
+
+
+def test_an_image_too_long_for_any_rectangle_is_seen_whole():
+    begin, extent, _ = images.InceptionCrop(32).draw(tf.constant([30, 500]), SEED)
+    assert begin.numpy().tolist() == [0, 0]
+    assert extent.numpy().tolist() == [30, 500]
+
+
 def test_same_seed_same_view():
     encoded = encode(photograph(40, 40), "JPEG")
     view = images.InceptionCrop(16)
