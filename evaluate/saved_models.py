@@ -4,9 +4,12 @@ import dataclasses
 import hashlib
 
 import tensorflow as tf
+from absl import logging
 from etils import epath
 
 SIGNATURE = "representation"
+PATCHES = "patch_representation"
+PATCH_TASKS = ("jigsaw", "relative_patch_location")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +23,8 @@ class SavedModel:
             the layers' outputs.
         loaded: what `tf.saved_model.load` gave; a signature does not keep it alive.
         layers: the names of the layers, sorted.
+        represent_patches: the signature like `represent` whose outputs have an axis of patches
+            behind the first, where the network sees an image as patches; else None.
         resize_size, crop_size: the pixels that the model wants to be probed with; None where it
             does not say.
     """
@@ -31,6 +36,7 @@ class SavedModel:
     layers: tuple[str, ...]
     resize_size: int | None
     crop_size: int | None
+    represent_patches: tf.types.experimental.ConcreteFunction | None = None
 
 
 def load(path: str) -> SavedModel:
@@ -51,6 +57,14 @@ def load(path: str) -> SavedModel:
             f"its signatures are {', '.join(signatures) or 'none'}"
         )
     represent = signatures[SIGNATURE]
+    if PATCHES not in signatures and _is_of_patches(path):
+        logging.warning(
+            "%s has no signature '%s', because it was exported by an older version: its blocks are "
+            "averaged over the patches before they are pooled, not after as in the paper "
+            "(pre_logits is the same); delete it and run train.py again to export it anew",
+            path,
+            PATCHES,
+        )
     sizes = dict.fromkeys(("resize_size", "crop_size"))
     if "input_size" in signatures:
         sizes = {name: int(value) for name, value in signatures["input_size"]().items()}
@@ -60,6 +74,7 @@ def load(path: str) -> SavedModel:
         represent=represent,
         loaded=loaded,
         layers=tuple(sorted(represent.structured_outputs)),
+        represent_patches=signatures.get(PATCHES),
         **sizes,
     )
 
@@ -92,6 +107,15 @@ def input_size(model: SavedModel, resize_size: int, crop_size: int) -> tuple[int
             "the image would be smaller than the crop"
         )
     return resize_size, crop_size
+
+
+def _is_of_patches(path: str) -> bool:
+    """Whether the model card, if there is one, says that the network was trained on patches."""
+    try:
+        card = (epath.Path(path) / "README.md").read_text()
+    except (OSError, UnicodeDecodeError, tf.errors.OpError):
+        return False
+    return any(f"**Pretext task**: {task}\n" in card for task in PATCH_TASKS)
 
 
 def _fingerprint(path: str) -> str:
