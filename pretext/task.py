@@ -24,7 +24,8 @@ class TaskOptions:
         crop_size: pixels of the square's sides.
         augmentation: of rotation and supervised: `inception` (a rectangle of random area and
             aspect, resized, flip, colour distortion) or `crop` (a random square, flip).
-        weight_decay: of the head's kernels, as 0.5 · weight_decay · ‖W‖².
+        weight_decay: of the head's kernels, as 0.5 · weight_decay · ‖W‖²; the perceptron of the
+            patch tasks has its own (`pretext.heads`).
         num_classes: of supervised: how many classes the data set has, 0 if it has no labels; None
             as long as the data set is not opened.
         embedding_size: of exemplar's embedding, and of a patch's in the patch tasks.
