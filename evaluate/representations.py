@@ -137,12 +137,14 @@ def extract(
         OSError: the files cannot be written; what was extracted before is kept.
     """
     strategy = strategy or tf.distribute.get_strategy()
+    view = images.CentralCrop(options.resize_size, options.crop_size)
     description = {
         "saved_model": model.fingerprint,
         "dataset": records.dataset,
         "split": records.split,
         "records": records.fingerprint,
         "resize_size": options.resize_size,
+        "resize_method": view.method,
         "crop_size": options.crop_size,
         "pooling": options.pooling,
         "max_features": options.max_features,
@@ -156,7 +158,7 @@ def extract(
             if mended is not None:
                 files.keep_before(mended)
             if files.records < records.size:
-                _extract(model, records, options, files, strategy, unreadable)
+                _extract(model, records, view, options, files, strategy, unreadable)
     unreadable.warn()
     if not files.rows:
         raise ValueError(
@@ -186,27 +188,29 @@ def represent(
 ) -> dict[str, tf.Tensor]:
     """One forward pass: the pooled representations of a batch, on the device that calls this.
 
+    Where the network sees an image as patches, each patch's map is pooled, and then the patches are
+    averaged: the map of one patch is as large as their average, and there are nine.
+
     Args:
         model: the network.
-        images: uint8, RGB, (N, H, W, 3), cropped.
+        images: RGB, 0 … 255, uint8 or float32, (N, H, W, 3), cropped.
         options: its `layers`, `pooling`, `max_features` and `dtype` count here.
 
     Returns:
         By layer (N, D), of `options.dtype`.
     """
-    pictures = tf.cast(images, tf.float32) / 255.0
-    outputs = model.represent(pictures) | {PIXELS: pictures}
-    return {
-        layer: tf.cast(
-            pooling.pool(
-                outputs[layer],
-                "avg" if layer == PIXELS else options.pooling,
-                options.max_features,
-            ),
-            options.dtype,
-        )
-        for layer in options.layers
+    # An area's mean can be above the largest of its pixels by rounding.
+    pictures = tf.minimum(tf.cast(images, tf.float32) / 255.0, 1.0)
+    network, pool = model.represent, pooling.pool
+    if model.represent_patches is not None:
+        network, pool = model.represent_patches, pooling.pool_patches
+    layers = {
+        layer: pool(output, options.pooling, options.max_features)
+        for layer, output in network(pictures).items()
+        if layer in options.layers
     }
+    layers[PIXELS] = pooling.pool(pictures, "avg", options.max_features)
+    return {layer: tf.cast(layers[layer], options.dtype) for layer in options.layers}
 
 
 def _first_mended(
@@ -239,13 +243,12 @@ def _first_mended(
 def _extract(
     model: SavedModel,
     records: Records,
+    view: images.CentralCrop,
     options: ExtractOptions,
     files: RepresentationFiles,
     strategy: tf.distribute.Strategy,
     unreadable: UnreadableImages,
 ) -> None:
-    view = images.CentralCrop(options.resize_size, options.crop_size)
-
     # All layers that the files have, which may be more than those asked for.
     all_layers = dataclasses.replace(options, layers=tuple(files.layers))
 

@@ -12,6 +12,8 @@ from etils import epath
 from programs.error_lines import reason
 
 SIGNATURE = "representation"
+PATCHES = "patch_representation"
+PATCH_TASKS = ("jigsaw", "relative_patch_location")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +27,8 @@ class SavedModel:
             the layers' outputs.
         loaded: what `tf.saved_model.load` gave; a signature does not keep it alive.
         layers: the names of the layers, sorted.
+        represent_patches: the signature like `represent` whose outputs have an axis of patches
+            behind the first, where the network sees an image as patches; else None.
         resize_size, crop_size: the pixels that the model wants to be probed with; None where it
             does not say.
     """
@@ -36,6 +40,7 @@ class SavedModel:
     layers: tuple[str, ...]
     resize_size: int | None
     crop_size: int | None
+    represent_patches: tf.types.experimental.ConcreteFunction | None = None
 
 
 def load(path: str) -> SavedModel:
@@ -66,12 +71,21 @@ def load(path: str) -> SavedModel:
             f"its signatures are {', '.join(signatures) or 'none'}"
         )
     represent = signatures[SIGNATURE]
+    if PATCHES not in signatures and _is_of_patches(path):
+        logging.warning(
+            "%s has no signature '%s', because it was exported by an older version: its blocks are "
+            "averaged over the patches before they are pooled, not after as in the paper "
+            "(pre_logits is the same); delete it and run train.py again to export it anew",
+            path,
+            PATCHES,
+        )
     return SavedModel(
         path=path,
         fingerprint=_fingerprint(path),
         represent=represent,
         loaded=loaded,
         layers=tuple(sorted(represent.structured_outputs)),
+        represent_patches=signatures.get(PATCHES),
         **_wanted_sizes(signatures),
     )
 
@@ -156,6 +170,15 @@ def _without_log_lines() -> Iterator[None]:
         yield
     finally:
         logging.set_verbosity(verbosity)
+
+
+def _is_of_patches(path: str) -> bool:
+    """Whether the model card, if there is one, says that the network was trained on patches."""
+    try:
+        card = (epath.Path(path) / "README.md").read_text()
+    except (OSError, UnicodeDecodeError, tf.errors.OpError):
+        return False
+    return any(f"**Pretext task**: {task}\n" in card for task in PATCH_TASKS)
 
 
 def _fingerprint(path: str) -> str:

@@ -152,7 +152,8 @@ def resized(encoded, size):
     image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     sides = tf.cast(tf.shape(image)[:2], tf.float32)
     scale = size / tf.reduce_min(sides) if size else 1.0
-    return tf.image.resize(image, tf.cast(tf.round(sides * scale), tf.int32)) / 255.0
+    size = tf.cast(tf.round(sides * scale), tf.int32)
+    return tf.cast(tf.image.resize(image, size, method="area"), tf.float32) / 255.0
 
 
 def readable_labels(split, images):

@@ -9,14 +9,18 @@ themselves, whereas whoever loads this one with `tf.saved_model.load` or `hub.lo
     model.permutations                      jigsaw's table, (permutations, patches), from 0
     model.signatures["serving_default"]    images -> pre_logits
     model.signatures["representation"]     images -> block1 … block4, pre_logits
+    model.signatures["patch_representation"]   images -> the same of each patch, (N, patches, …)
     model.signatures["pretext"]            images -> logits, the task's answer
     model.signatures["serving_bytes"]      image_bytes -> block1 … block4, pre_logits
     model.signatures["pre_logits_bytes"]   image_bytes -> pre_logits
     model.signatures["input_size"]         -> resize_size, crop_size: the pixels to probe it with
 
+Only exports of jigsaw have `permutations`, and only those of the two patch tasks
+`patch_representation`: their other functions average over an image's patches.
+
 Images are RGB, float32 in [0, 1], (N, H, W, 3); the task's own normalisation is inside. Image bytes
-are encoded files, (N,), and are resized and cropped as a probe would. `docs/exports.md` is the
-contract in full; `README.md` in the directory says what this network is.
+are encoded files, (N,), and are resized (by area) and cropped as a probe would. `docs/exports.md`
+is the contract in full; `README.md` in the directory says what this network is.
 """
 
 import dataclasses
@@ -28,6 +32,7 @@ from etils import epath
 
 from models import saved
 from pretext import export_damage, input_contract, model_card
+from pretext.patch_task import PatchTask
 from pretext.stored_network import PRECISIONS, StoredNetwork
 from pretext.task import PretextTask, Representations
 from programs.error_lines import writing
@@ -189,11 +194,11 @@ def _signatures(
     # TensorFlow Serving takes base64 for inputs whose name ends in _bytes.
     encoded = tf.TensorSpec([None], tf.string, name="image_bytes")
     view = task.eval_view
-    pixels = tf.TensorSpec([view.crop_size, view.crop_size, 3], tf.uint8)
+    pixels = tf.TensorSpec([view.crop_size, view.crop_size, 3], tf.float32)
 
     def decoded(image_bytes: tf.Tensor) -> tf.Tensor:
         views = tf.map_fn(lambda each: view(each, None), image_bytes, fn_output_signature=pixels)
-        return tf.cast(views, tf.float32) / 255.0
+        return views / 255.0
 
     @tf.function(input_signature=[contract])
     def serving_default(images: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -223,6 +228,13 @@ def _signatures(
             "crop_size": tf.constant(view.crop_size),
         }
 
+    @tf.function(input_signature=[contract])
+    def patch_representation(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        images = input_contract.checked(images, contract)
+        layers = task.represent_patches(network, images, training=False)
+        return {name: tf.cast(layers[name], tf.float32) for name in LAYERS}
+
+    of_patches = {"patch_representation": patch_representation}
     return {
         "serving_default": serving_default,
         "representation": representation,
@@ -230,4 +242,4 @@ def _signatures(
         "serving_bytes": serving_bytes,
         "pre_logits_bytes": pre_logits_bytes,
         "input_size": input_size,
-    }
+    } | (of_patches if isinstance(task, PatchTask) else {})

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pretext.patch_task import PatchTask
 from pretext.task import PretextTask, Representations
 
 # Where things lie on the machine that trained is nobody's business.
@@ -133,7 +134,7 @@ def write(
         f"with {resize}the central {view.crop_size}×{view.crop_size}; the signatures that take "
         "encoded files do the same themselves.",
         "## Layers",
-        _layers(measurement, view.crop_size, precision),
+        _layers(measurement, view.crop_size, precision) + _patches(task),
         "## Use",
         _use(),
         "## Flags",
@@ -203,6 +204,17 @@ def _layers(measurement: dict[str, Measurement], crop_size: int, precision: str)
             "export: updates of float16 kernels are rounded away."
         )
     return text
+
+
+def _patches(task: PretextTask) -> str:
+    if not isinstance(task, PatchTask):
+        return ""
+    return (
+        f"\n\nThe network sees an image as {task.patches} patches, and these are averages over "
+        "them. The signature `patch_representation` gives them one by one, "
+        f"{task.patches} × the shapes above: a probe of a map pools the map of each patch, and "
+        "averages then."
+    )
 
 
 def _use() -> str:

@@ -25,7 +25,8 @@ class TaskOptions:
     """What the tasks can be told; each reads what concerns it.
 
     Attributes:
-        weight_decay: of the head's kernels, as 0.5 · weight_decay · ‖W‖².
+        weight_decay: of the head's kernels, as 0.5 · weight_decay · ‖W‖²; the perceptron of the
+            patch tasks has its own (`pretext.heads`).
         synchronized_batch_norm: of the patch tasks' head: whether the replicas of a strategy share
             their batch statistics.
         num_classes: of supervised: how many classes the data set has, 0 if it has no labels; None

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -311,6 +312,15 @@ def test_several_replicas_give_the_same(model, records, tmp_path, mirrored):
     two = representations.extract(loaded, records, OPTIONS, epath.Path(tmp_path / "two"), mirrored)
     np.testing.assert_array_equal(one.labels, two.labels)
     np.testing.assert_allclose(one.layers["mean"], two.layers["mean"], rtol=1e-6)
+
+
+def test_an_older_export_of_a_patch_task_says_so(model, tmp_path, caplog):
+    path = str(shutil.copytree(model.path, tmp_path / "model"))
+    for task, warnings in (("rotation", 0), ("jigsaw", 1)):
+        (tmp_path / "model" / "README.md").write_text(f"- **Pretext task**: {task}\n")
+        assert saved_models.load(path).represent_patches is None
+        assert len(caplog.messages) == warnings
+    assert "no signature 'patch_representation'" in caplog.text
 
 
 def test_what_is_no_model(tmp_path):
