@@ -21,7 +21,7 @@ import data
 from data import builders, imagenet, inspection, splits
 from data.contact_sheet import contact_sheet
 from data.records import Records
-from data.regular_file import is_regular
+from programs.regular_files import is_regular
 from programs import command_line, paths
 from programs.error_lines import reason
 
