@@ -40,7 +40,7 @@ class Recorded(finetune.FineTuned):
 def test_everything_is_trained(saved_model, labelled_folder, monkeypatch, capsys):
     monkeypatch.setattr(finetune, "FineTuned", Recorded)
     command = ["finetune.py", f"--saved_model={saved_model}", f"--data={labelled_folder}"]
-    monkeypatch.setattr(sys, "argv", [*command, "--epochs=3", "--batch_size=16", "--no-flip"])
+    monkeypatch.setattr(sys, "argv", [*command, "--epochs=8", "--batch_size=16", "--no-flip"])
     finetune.main()
     last = capsys.readouterr().out.splitlines()[-1]
     # Which half is bright; 13 images, so that chance would be right about half of them.
