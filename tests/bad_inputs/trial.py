@@ -4,6 +4,7 @@ A process imports TensorFlow once and forks for every trial, before TensorFlow h
 anything: a program that refuses its input ends within a second.
 """
 
+import atexit
 import contextlib
 import dataclasses
 import importlib
@@ -185,6 +186,7 @@ def _be_the_program(
         traceback.print_exc()
     finally:
         with contextlib.suppress(Exception):
+            atexit._run_exitfuncs()  # What a program's end does.
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(status or 0)
