@@ -8,13 +8,14 @@ figures, runs/tasks/report/index.html.
 """
 
 import dataclasses
+import shlex
 import sys
 
 from absl import flags
 from etils import epath
 
-from programs import command_line
-from studies import plan, runner
+from programs import command_line, locks
+from studies import place, plan, rates, record, run_files, runner, runs
 from studies.cost import estimate
 
 
@@ -65,6 +66,7 @@ flags.DEFINE_string(
 )
 
 
+@locks.released_at_the_end
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise ValueError(f"what is {argv[1]}? Every option begins with -- and a name")
@@ -72,11 +74,17 @@ def main(argv: list[str]) -> None:
     # ---------------------------------------------------------------- flags
     names = [field.name for field in dataclasses.fields(Config)]
     config = Config(**{name: flags.FLAGS[name].value for name in names})
-    if config.report:
+    if config.plan and config.report is not None:
+        raise ValueError("--plan runs a study and --report reads one: give one of them at a time")
+    if config.report is not None:
         report(config)
         return
     if not config.plan:
         raise ValueError("give --plan=FILE, such as configs/study/tasks.cfg, or --report=DIR")
+    if config.output is not None:
+        raise ValueError("--output is where --report=DIR goes; runs go to --workdir")
+    if config.list and config.estimate:
+        raise ValueError("give --list or --estimate, not both")
 
     # ---------------------------------------------------------------- plan
     accelerators = estimate.Accelerators(
@@ -93,30 +101,67 @@ def main(argv: list[str]) -> None:
     skipped = [f"{job.train.name}: skipped, because {reason}" for job, reason in too_large]
     for line in skipped:
         print(line, file=sys.stderr)
-    jobs = plan.shard(all_jobs, config.shard)
+    jobs = runs.shard(all_jobs, config.shard)
+    all_choices = rates.choices(all_jobs)
+    own_choices = [choice for choice in all_choices if choice.base in jobs]
     if config.estimate:
-        print(estimate.table(jobs, accelerators))
+        print(estimate.table(jobs, own_choices, accelerators))
         return
-    workdir = epath.Path(config.workdir or epath.Path("runs") / epath.Path(config.plan).stem)
-    place = runner.Place(workdir, config.data_dir or "")
-    plan.note(
-        all_jobs,
-        skipped,
-        f"python study.py --plan={config.plan} --workdir={workdir}",
-        workdir / "plans" / f"{epath.Path(config.plan).stem}.txt",
+
+    # ---------------------------------------------------------------- place
+    name = epath.Path(config.plan).stem
+    study = place.Place(
+        epath.Path(config.workdir or epath.Path("runs") / name), config.data_dir or ""
     )
+    study.make()
+    if not config.list:
+        study.claim(config.shard)
+    command = ["python", "study.py", f"--plan={config.plan}", f"--workdir={study.workdir}"]
+
+    def decide() -> dict[runs.Pair, rates.Decision]:
+        """Reads what the candidates' runs left, and writes it down with all that is planned."""
+        decisions = {choice.base.pair: rates.decide(choice, study) for choice in all_choices}
+        ready, waiting = rates.settle(all_jobs, decisions)
+        decided = [(choice, decisions[choice.base.pair]) for choice in all_choices]
+        entry = record.entry([*ready, *waiting], decided, skipped, shlex.join(command))
+        record.write(study.workdir, name, entry)
+        return decisions
 
     # ---------------------------------------------------------------- runs
     if config.list:
-        for line in runner.command_lines(jobs, place):
+        ready, waiting = rates.settle(jobs, decide())
+        candidates = runner.open_candidates(own_choices, study)
+        for line in runner.command_lines([*candidates, *ready], study):
             print(line)
+        if waiting:
+            print(
+                f"{len(waiting)} networks wait for their learning rate: list again after these",
+                file=sys.stderr,
+            )
         return
-    failures = runner.run_all(jobs, place, keep_representations=config.keep_representations)
-    if failures.failed:
+    # Its own first, so that shards divide them; then what others have not trained yet.
+    pairs = {job.pair for job in jobs if job.rates}
+    needed = own_choices + [
+        choice for choice in all_choices if choice.base.pair in pairs and choice not in own_choices
+    ]
+    decide()
+    candidates = runner.open_candidates(needed, study)
+    if candidates:
+        runner.run_all(candidates, study)
+    decisions = decide()
+    # That the loss was not finite at a rate is an answer, and no failure.
+    failed = [job.train.name for job in runner.open_candidates(needed, study)]
+    for choice in needed:
+        print(f"learning rate of {choice}: {decisions[choice.base.pair]}", flush=True)
+    ready, waiting = rates.settle(jobs, decisions)
+    failures = runner.run_all(ready, study, keep_representations=config.keep_representations)
+    failed += failures.failed
+    not_started = len(failures.not_started) + sum(len(job.runs) for job in waiting)
+    if failed or not_started:
         raise ValueError(
-            f"{len(failures.failed)} runs failed ({', '.join(failures.failed)}) and "
-            f"{len(failures.not_started)} were not started for lack of their network; what they "
-            f"said is in {workdir / 'logs'}"
+            f"{len(failed)} runs failed ({', '.join(failed)}) and {not_started} were not started "
+            "for lack of their network or its learning rate; what they said is in "
+            f"{study.workdir / 'logs'}"
         )
 
 
@@ -124,13 +169,26 @@ def report(config: Config) -> None:
     """Reads what was measured, and writes the tables and figures."""
     from studies import collect, page  # Importing matplotlib takes as long as all else of a plan.
 
+    if not config.report:
+        raise ValueError("--report names no directory: give that of a study")
     study = collect.read(config.report)
     directory = epath.Path(config.output or epath.Path(config.report) / "report")
-    output = f" --output={config.output}" if config.output else ""
-    commands = [*study.commands, f"python study.py --report={config.report}{output}"]
-    print(page.write(study, f"Study {epath.Path(config.report).name}", commands, directory))
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        arguments = [f"--report={config.report}"]
+        arguments += [f"--output={config.output}"] if config.output else []
+        commands = [*study.commands, shlex.join(["python", "study.py", *arguments])]
+        title = f"Study {run_files.printable(epath.Path(config.report).name)}"
+        print(page.write(study, title, commands, directory))
+    except OSError as error:
+        reason = "is a file" if directory.is_file() else f"cannot be written ({error.strerror})"
+        raise ValueError(
+            f"--output={directory} {reason}: name a directory for the report"
+        ) from error
     if study.missing:
         print(f"{len(study.missing)} runs are missing; the page lists them")
+    if study.unreadable:
+        print(f"{study.unreadable} files cannot be read; the page lists them")
 
 
 if __name__ == "__main__":

@@ -25,11 +25,12 @@ _held: dict[str, IO[str]] = {}
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
 
 
-def hold(directory: epath.Path) -> None:
+def hold(directory: epath.Path, *, shared: bool = False) -> None:
     """Locks a directory for this process, which may do so again.
 
     Args:
         directory: an existing directory.
+        shared: whether other processes may hold it too, if they share it as well.
 
     Raises:
         ValueError: another process holds it.
@@ -39,7 +40,7 @@ def hold(directory: epath.Path) -> None:
         return
     with contextlib.ExitStack() as on_failure:
         file = on_failure.enter_context(_file(directory))
-        if not _lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        if not _lock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB):
             raise ValueError(
                 f"{directory} is in use by another run: wait for it to end or name another "
                 "directory"
@@ -56,6 +57,28 @@ def waited_for(directory: epath.Path) -> Iterator[None]:
             logging.warning("waiting for the process that writes to %s", directory)
             _lock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextlib.contextmanager
+def locked(path: epath.Path, *, wait: bool) -> Iterator[IO[str] | None]:
+    """Locks a file within the context, and for as long as a process that inherits it runs.
+
+    Args:
+        path: the file, which is made if it is not there.
+        wait: whether to wait for a process that holds it.
+
+    Yields:
+        The open file; None if another process holds it and `wait` is false.
+    """
+    with open(path, "a") as file:
+        if _lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            yield file
+        elif wait:
+            logging.warning("waiting for the process that holds %s", path)
+            _lock(file, fcntl.LOCK_EX)
+            yield file
+        else:
+            yield None
 
 
 def _file(directory: epath.Path) -> IO[str]:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from studies.exhibits import TASKS, words
+from studies.exhibits import TASKS, label, words
 from studies.statistics import Spread
 
 MARKERS = "os^Dv*PX"
@@ -21,27 +21,27 @@ def colour(name: str, order: Iterable[str]) -> str:
 
 
 def scatter(
-    axes: Axes, x: list[Spread], y: list[Spread], label: str, order: Iterable[str] = TASKS
+    axes: Axes, x: list[Spread], y: list[Spread], name: str, order: Iterable[str] = TASKS
 ) -> None:
     """Points with the spread of both coordinates."""
-    names = [words(name) for name in order]
+    names, name = [words(each) for each in order], words(name)
     axes.errorbar(
         [value.mean for value in x],
         [value.mean for value in y],
         [value.deviation or 0 for value in y],
         [value.deviation or 0 for value in x],
-        fmt=MARKERS[names.index(words(label)) % len(MARKERS) if words(label) in names else 0],
-        color=colour(words(label), names),
+        fmt=MARKERS[names.index(name) % len(MARKERS) if name in names else 0],
+        color=colour(name, names),
         markersize=5,
         linewidth=0.8,
-        label=label,
+        label=label(name),
     )
 
 
 def percent_axes(axes: Axes, x: str, y: str) -> None:
     """Labels, and accuracies in per cent on both axes."""
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
+    axes.set_xlabel(label(x))
+    axes.set_ylabel(label(y))
     for axis in (axes.xaxis, axes.yaxis):
         # Points that lie close together must not have labels that run into each other.
         axis.set_major_locator(MaxNLocator(4))
@@ -71,8 +71,8 @@ def legend_of(figure: Figure, all_axes: list[Axes]) -> None:
     """One legend for all panels, below them."""
     found = {}
     for axes in all_axes:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
+        for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(name, handle)
     figure.legend(
         found.values(),
         found.keys(),

@@ -3,6 +3,8 @@
 import csv
 import dataclasses
 import io
+import re
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 
 import matplotlib
@@ -15,6 +17,9 @@ from matplotlib.figure import Figure
 
 from studies.statistics import Spread
 
+# Names of tasks and data sets are no formulas, whatever is in them.
+matplotlib.rcParams["text.parse_math"] = False
+
 # The order of the paper; names that it does not know come behind.
 TASKS = ("relative_patch_location", "jigsaw", "exemplar", "rotation", "supervised", "untrained")
 ARCHITECTURES = (
@@ -22,6 +27,10 @@ ARCHITECTURES = (
     "vgg19_bn",
 )
 LAYERS = ("pixels", "block1", "block2", "block3", "block4", "pre_logits")
+# Pixels of a side, and characters of a name in it: more cannot be drawn, or not be read.
+LARGEST_PICTURE = 30_000.0
+LONGEST_LABEL = 60
+MOST_ROWS = 300
 MEANING = "Top-1 accuracy in per cent: mean ± standard deviation over seeds (number of seeds)."
 
 
@@ -66,7 +75,8 @@ class Exhibit:
 
     def markdown(self) -> str:
         """Title, note and table."""
-        return f"## {self.title}\n\n{self.note}\n\n{markdown_table(self.header, self.rows)}\n"
+        table = markdown_table(self.header, self.rows)
+        return f"## {markdown(self.title)}\n\n{markdown(self.note)}\n\n{table}\n"
 
     def write(self, directory: epath.Path) -> None:
         """Writes the files: KEY.csv, KEY.md and, of what has a picture, KEY.png and KEY.pdf."""
@@ -75,8 +85,13 @@ class Exhibit:
         if not self.picture:
             return
         figure = self.draw() if self.draw and self.records else _draw_table(self.header, self.rows)
-        for kind, options in (("png", {"dpi": 150}), ("pdf", {"metadata": {"CreationDate": None}})):
-            with (directory / f"{self.key}.{kind}").open("wb") as file:
+        dpi = min(150.0, LARGEST_PICTURE / max(figure.get_size_inches()))
+        for kind, options in (("png", {"dpi": dpi}), ("pdf", {"metadata": {"CreationDate": None}})):
+            with (directory / f"{self.key}.{kind}").open("wb") as file, warnings.catch_warnings():
+                # The font has not every letter that a name may have; boxes stand for the others.
+                warnings.filterwarnings("ignore", "Glyph")
+                # Names may be too long to leave room between them.
+                warnings.filterwarnings("ignore", "constrained_layout not applied")
                 figure.savefig(file, format=kind, bbox_inches="tight", **options)
         plt.close(figure)
 
@@ -86,8 +101,36 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     if not rows:
         return "Nothing measured yet."
     rules = ["---:" if numeric(column) else "---" for column in zip(*rows, strict=True)]
-    lines = [header, rules, *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    head, *body = [[_markdown_cell(text) for text in line] for line in (header, *rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (head, rules, *body))
+
+
+def markdown(text: str) -> str:
+    """A text as Markdown that shows it as it is, whatever characters names have."""
+    text = re.sub(r"([\\`*|~$])", r"\\\1", text.replace("&", "&amp;").replace("<", "&lt;"))
+    # Underscores inside of words, and brackets around numbers as of intervals, are what they are.
+    text = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)
+    return re.sub(r"\[(?![-−]?\d)|\](?=[(\[:])", lambda found: f"\\{found[0]}", text)
+
+
+def markdown_list(lines: Iterable[str]) -> str:
+    """Texts as the items of a Markdown list; none begins a heading or a list of its own."""
+    marks = re.compile(r"^([#>+-]|\d+(?=[.)]))")
+    escaped = [marks.sub(lambda found: _behind_digits(found[0]), markdown(line)) for line in lines]
+    return "\n".join(f"- {line}" for line in escaped)
+
+
+def is_bold(text: str) -> bool:
+    """Whether a cell of a table is marked as bold, `**so**`."""
+    return len(text) > 4 and text.startswith("**") and text.endswith("**")
+
+
+def _behind_digits(mark: str) -> str:
+    return f"{mark}\\" if mark.isdigit() else f"\\{mark}"
+
+
+def _markdown_cell(text: str) -> str:
+    return f"**{markdown(text[2:-2])}**" if is_bold(text) else markdown(text)
 
 
 def numeric(cells: Iterable[str]) -> bool:
@@ -117,9 +160,20 @@ def words(name: str) -> str:
     return name if name in ARCHITECTURES else name.replace("_", " ")
 
 
+def label(text: str) -> str:
+    """A text in a figure: what is longer than is readable is cut short."""
+    # What begins with an underscore has no place in a legend.
+    text = f" {text}" if text.startswith("_") else text
+    return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
+
+
 def _draw_table(header: list[str], rows: list[list[str]]) -> Figure:
     """The table as a picture."""
-    cells = rows or [["Nothing measured yet.", *[""] * (len(header) - 1)]]
+    header = [label(text) for text in header]
+    cells = [[label(text.strip("*")) for text in row] for row in rows[:MOST_ROWS]]
+    if len(rows) > len(cells):
+        cells.append([f"and {len(rows) - len(cells)} more", *[""] * (len(header) - 1)])
+    cells = cells or [["Nothing measured yet.", *[""] * (len(header) - 1)]]
     lengths = [
         max(len(row[column]) for row in [header, *cells]) + 2 for column in range(len(header))
     ]

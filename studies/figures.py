@@ -12,6 +12,7 @@ from studies.exhibits import (
     TASKS,
     Exhibit,
     in_order,
+    label,
     numbers,
     words,
 )
@@ -172,12 +173,14 @@ def figure5(study: Study) -> Exhibit:
                     capsize=2,
                     color=colour(key[2], ARCHITECTURES),
                     linestyle=LINES[shapes.index(key[3:]) % len(LINES)],
-                    label=", ".join(
-                        [key[2], f"k = {key[3]}", *([f"size {key[4]}"] if key[4] else [])]
+                    label=label(
+                        ", ".join(
+                            [key[2], f"k = {key[3]}", *([f"size {key[4]}"] if key[4] else [])]
+                        )
                     ),
                 )
-            axes.set_xticks(range(len(layers)), layers, rotation=45, ha="right")
-            axes.set_title(f"{words(panel[1])}, {panel[0]}", fontsize=9)
+            axes.set_xticks(range(len(layers)), map(label, layers), rotation=45, ha="right")
+            axes.set_title(label(f"{words(panel[1])}, {panel[0]}"), fontsize=9)
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
             axes.grid(axis="y", alpha=0.3)
         legend_of(figure, all_axes)
@@ -229,12 +232,7 @@ def tasks_by_layer(study: Study) -> Exhibit:
                 ]
     which = "".join(f" {place}, {architecture}, k = {k}." for place, architecture, k, _ in chosen)
     pretext = spreads(
-        (
-            network
-            for network in study.networks
-            if [(network.architecture, network.widening_factor, network.representation_size)]
-            == [tuple(group[1:]) for group in chosen]
-        ),
+        dict.fromkeys(score.network for score in scores if _group(score) in chosen),
         lambda network: network.task,
         lambda network: network.pretext,
     )
@@ -259,6 +257,12 @@ def tasks_by_layer(study: Study) -> Exhibit:
         header=["layer", *(words(task) for task in tasks)],
         rows=rows,
     )
+
+
+def _group(score: Score) -> tuple:
+    """The images and the network, whatever its task is."""
+    place, _, *network = network_key(score)
+    return (place, *network)
 
 
 def prefixed(name: str, value: Spread) -> dict[str, object]:

@@ -1,6 +1,56 @@
 """Flags as `train.py` and `eval.py` take them and leave them, read without those programs."""
 
+import difflib
+import os
+
 from absl import flags
+from etils import epath
+
+
+def is_file(path: epath.Path) -> bool:
+    """Whether there is a regular file; epath counts named pipes, whose readers wait for ever."""
+    return path.is_file() if "://" in str(path) else os.path.isfile(path)
+
+
+def lines_of(path: str, flag: str = "") -> list[str]:
+    """The lines of a flag file that are no comments.
+
+    Args:
+        path: the file.
+        flag: what named it, for messages.
+
+    Raises:
+        ValueError: it is not there, or is no file of text.
+    """
+    file = epath.Path(path)
+    if not is_file(file):
+        raise ValueError(f"{flag}{path} {'is no file' if file.exists() else _missing(file)}")
+    try:
+        lines = [line.strip() for line in file.read_text().splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise ValueError(f"{flag}{path} cannot be read: {reason}") from error
+    return [line for line in lines if line and not line.startswith(("#", "//"))]
+
+
+def check(path: str, parents: tuple[str, ...] = ()) -> None:
+    """Checks that a flag file and those that it includes can be read.
+
+    Args:
+        path: the file.
+        parents: those that include it, from the outermost.
+
+    Raises:
+        ValueError: one is not there, is no file of text, or includes itself.
+    """
+    lines = lines_of(path, f"{parents[-1]} includes " if parents else "")
+    here = (*parents, path)
+    for line in lines:
+        if line.startswith(("--flagfile=", "-flagfile=")):
+            included = line.partition("=")[2].strip()
+            if os.path.realpath(included) in map(os.path.realpath, here):
+                raise ValueError(f"{path} includes {included}, and so itself")
+            check(included, here)
 
 
 def read(lines: list[str]) -> dict[str, str]:
@@ -8,14 +58,14 @@ def read(lines: list[str]) -> dict[str, str]:
 
     `--name` and `--noname` are booleans; lines that do not begin with `--` are no flags.
     """
-    values = {}
+    found = {}
     for line in lines:
         if line.startswith("--"):
             name, equals, value = line[2:].partition("=")
             if not equals:
                 name, value = name.removeprefix("no"), str(not name.startswith("no"))
-            values[name] = value
-    return values
+            found[name] = value
+    return found
 
 
 def expand(command_line: tuple[str, ...]) -> dict[str, str]:
@@ -36,3 +86,10 @@ def same(text: str, other: str) -> bool:
         return float(text) == float(other)
     except ValueError:
         return text.lower() == other.lower()
+
+
+def _missing(file: epath.Path) -> str:
+    """That a file is not there, and what it may have been meant to be."""
+    beside = sorted(file.parent.glob(f"*{file.suffix}")) if file.parent.is_dir() else []
+    close = difflib.get_close_matches(str(file), map(str, beside), 1)
+    return f"does not exist{f'; did you mean {close[0]}?' if close else ''}"

@@ -16,7 +16,10 @@ class Network:
         architecture, widening_factor, representation_size, seed: as its flags say; a size of 0 is
             the architecture's own.
         pretext: the task's metric on held-out images after the last epoch, in [0, 1]; None if it
-            was not measured.
+            was not measured. Of the supervised network it is top-1 on `val_split`.
+        dataset, train_split, val_split: the images that it was trained on, and those of `pretext`;
+            empty if its flags do not say.
+        permutations: how many jigsaw tells apart.
     """
 
     name: str
@@ -26,6 +29,10 @@ class Network:
     representation_size: int
     seed: int
     pretext: float | None
+    dataset: str = ""
+    train_split: str = ""
+    val_split: str = ""
+    permutations: int = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +52,7 @@ class Score:
         effective_rank, first_ten_variance: the label-free scores, where they were measured.
         curve: validation top-1 after each epoch, (epoch, accuracy), where it was recorded.
         run: the evaluation's directory, below the study's.
+        classes: how many the probe tells apart, where it was recorded.
     """
 
     network: Network
@@ -62,6 +70,7 @@ class Score:
     first_ten_variance: float | None
     curve: tuple[tuple[float, float], ...]
     run: str
+    classes: int | None = None
 
     @property
     def place(self) -> str:
@@ -70,15 +79,39 @@ class Score:
 
 
 @dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A network that was trained to find out which learning rate a task and architecture need.
+
+    Attributes:
+        networks: those that the rate is for, as a text.
+        run: its directory, below the study's.
+        learning_rate: the rate.
+        accuracy: the task's metric on held-out images after the last epoch, in [0, 1], if it has
+            one.
+        reason: why it has none.
+        chosen: whether its rate is the networks'; it is one of them then.
+    """
+
+    networks: str
+    run: str
+    learning_rate: float
+    accuracy: float | None
+    reason: str
+    chosen: bool
+
+
+@dataclasses.dataclass(frozen=True)
 class Study:
     """All that was measured, and what was not.
 
     Attributes:
-        networks: the finished pretraining runs.
+        networks: the finished pretraining runs; of candidates for a learning rate the chosen ones.
         scores: a row per evaluation and layer.
         missing: names of runs that were planned or begun and are not finished.
         notes: what was left out, and why.
         commands: those that ran it.
+        candidates: the trials of learning rates.
+        unreadable: how many of the notes are about files that cannot be read.
     """
 
     networks: tuple[Network, ...]
@@ -86,6 +119,8 @@ class Study:
     missing: tuple[str, ...]
     notes: tuple[str, ...]
     commands: tuple[str, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    unreadable: int = 0
 
     def probed(self, probe: str, layer: str | None = "pre_logits") -> list[Score]:
         """Scores of one kind of probe with all labels: on one layer, or on all for None."""

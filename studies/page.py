@@ -1,11 +1,13 @@
 """The report: every table and figure as files, and one page that shows them all."""
 
 import html
+import re
 from collections.abc import Sequence
 
 from etils import epath
 
 from studies import chance, exhibits, figures, findings, rankings, scale_figures, tables
+from studies.exhibits import is_bold, markdown, markdown_list
 from studies.measurements import Study
 
 EXHIBITS = (
@@ -13,6 +15,7 @@ EXHIBITS = (
     figures.tasks_by_layer,
     tables.table1,
     tables.table2,
+    tables.learning_rates,
     rankings.figure2,
     rankings.rankings,
     figures.figure3,
@@ -59,10 +62,11 @@ def write(study: Study, title: str, commands: Sequence[str], directory: epath.Pa
 
 def _remarks(study: Study) -> list[tuple[str, list[str]]]:
     """Headings and lines of what the tables do not tell."""
+    unreadable = f" ({study.unreadable} files cannot be read)" if study.unreadable else ""
     remarks = {
         "Networks that did not learn their task": chance.at_chance(study),
         "Missing runs": study.missing,
-        "Left out": study.notes,
+        f"Left out{unreadable}": study.notes,
     }
     return [(heading, list(lines)) for heading, lines in remarks.items() if lines]
 
@@ -73,13 +77,15 @@ def _markdown(
     made: list[exhibits.Exhibit],
     remarks: list[tuple[str, list[str]]],
 ) -> str:
-    parts = [f"# {title}\n", "```bash", *commands, "```\n"]
+    ticks = re.findall("`+", "".join(commands))
+    fence = "`" * max([3, *(len(run) + 1 for run in ticks)])
+    parts = [f"# {markdown(title)}\n", f"{fence}bash", *commands, f"{fence}\n"]
     for exhibit in made:
         parts.append(exhibit.markdown())
         if exhibit.draw and exhibit.records:
-            parts.append(f"![{exhibit.title}]({exhibit.key}.png)\n")
+            parts.append(f"![{markdown(exhibit.title)}]({exhibit.key}.png)\n")
     for heading, lines in remarks:
-        parts.append(f"## {heading}\n\n" + "\n".join(f"- {line}" for line in lines) + "\n")
+        parts.append(f"## {heading}\n\n{markdown_list(lines)}\n")
     return "\n".join(parts)
 
 
@@ -125,9 +131,8 @@ def _html_table(header: list[str], rows: list[list[str]]) -> str:
     ]
 
     def cell(text: str, kind: str) -> str:
-        bold = text.startswith("**")
-        inside = html.escape(text.strip("*"))
-        return f"<td{kind}>{f'<b>{inside}</b>' if bold else inside}</td>"
+        inside = f"<b>{html.escape(text[2:-2])}</b>" if is_bold(text) else html.escape(text)
+        return f"<td{kind}>{inside}</td>"
 
     def line(row: list[str]) -> str:
         return "".join(cell(text, kind) for text, kind in zip(row, kinds, strict=True))

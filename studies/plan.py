@@ -7,10 +7,29 @@ another grid, and the plan is the union of all: what two grids have in common ru
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Callable, Iterator
 
 from absl import flags
 from etils import epath
+
+from studies import flag_files, values
+from studies.runs import Job, Pair, Run
+
+# By axis: what its values are.
+AXES: dict[str, Callable[[str], object]] = {
+    "tasks": values.name,
+    "architectures": values.name,
+    "widening_factors": values.whole_number(1, 1000),
+    "representation_sizes": values.whole_number(0, 1_000_000),
+    "seeds": values.whole_number(0, values.LARGEST_SEED),
+    "learning_rates": values.learning_rate,
+    "probes": values.name,
+    "train_fractions": values.fraction,
+    "datasets": values.name,
+}
+# Of a directory's name; file systems end at 255 bytes.
+LONGEST_NAME = 150
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,16 +37,19 @@ class Grid:
     """All combinations of some values, and the flag files that say everything else.
 
     Attributes:
-        name: for messages.
+        where: plan and name, for messages.
+        name: its own.
         train_flagfile, eval_flagfile: paths in which `{task}`, `{architecture}`, `{probe}` and
             `{dataset}` stand for the value at hand. A value that picks the file is not passed as
             a flag as well: the file says what the name means. Without `eval_flagfile` nothing is
             probed.
         tasks, architectures, widening_factors, representation_sizes, seeds: of the networks. An
             empty list leaves it to the flag file.
+        learning_rates: of several, each task and architecture gets the best; see `rates.py`.
         probes, train_fractions, datasets: of the evaluations of each network, likewise.
     """
 
+    where: str
     name: str
     train_flagfile: str
     eval_flagfile: str
@@ -36,43 +58,10 @@ class Grid:
     widening_factors: tuple[int, ...]
     representation_sizes: tuple[int, ...]
     seeds: tuple[int, ...]
+    learning_rates: tuple[float, ...]
     probes: tuple[str, ...]
     train_fractions: tuple[float, ...]
     datasets: tuple[str, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """A call of `train.py` or `eval.py`.
-
-    Attributes:
-        program: the one or the other.
-        name: the run directory, below the study's.
-        flags: the command line without what depends on where the study is: `--workdir`,
-            `--data_dir`, `--saved_model`, `--representations_dir`.
-    """
-
-    program: str
-    name: str
-    flags: tuple[str, ...]
-
-    @property
-    def result(self) -> str:
-        """What is in the run directory once the run is finished."""
-        return {"train.py": "saved_model", "eval.py": "results.json"}[self.program]
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """A pretraining run and the evaluations of the network that it leaves."""
-
-    train: Run
-    evaluations: tuple[Run, ...]
-
-    @property
-    def runs(self) -> tuple[Run, ...]:
-        """All of them, in the order to run them in."""
-        return (self.train, *self.evaluations)
 
 
 def read(path: str) -> list[Grid]:
@@ -82,121 +71,119 @@ def read(path: str) -> list[Grid]:
         ValueError: there is no such file, it has no grid, or a line is wrong.
     """
     file = epath.Path(path)
-    if not file.is_file():
+    if not file.exists():
         raise ValueError(f"--plan={path} does not exist")
-    lines = [line.strip() for line in file.read_text().splitlines()]
     common: list[str] = []
     grids: dict[str, list[str]] = {}
     block = common
-    for line in lines:
-        if not line or line.startswith(("#", "//")):
-            continue
+    for line in flag_files.lines_of(path, "--plan="):
         if line.startswith("--grid="):
             name = line.removeprefix("--grid=")
-            if not name or name in grids:
+            if name in grids or not re.fullmatch(r"\w[\w+.-]*", name):
                 raise ValueError(f"{path}: every --grid needs a name of its own, not {name!r}")
             block = grids[name] = []
         else:
             block.append(line)
     if not grids:
         raise ValueError(f"{path} describes no grid: it needs a line --grid=NAME")
-    return [_grid(path, name, [*common, *lines]) for name, lines in grids.items()]
+    return [_grid(path, name, common, lines) for name, lines in grids.items()]
 
 
 def jobs(grids: list[Grid]) -> list[Job]:
     """The runs that the grids stand for, each network with its evaluations; nothing twice.
 
+    Learning rates hold for all networks of a task, architecture and flag file, whichever grid
+    names them.
+
     Raises:
-        ValueError: two grids mean different runs by the same name, or a flag file is missing.
+        ValueError: two grids mean different runs by the same name or give different learning rates
+            to the same networks, or a flag file is missing.
     """
     trains: dict[str, Run] = {}
+    pairs: dict[str, Pair] = {}
+    rates: dict[Pair, tuple[str, tuple[float, ...]]] = {}
     evaluations: dict[str, dict[str, Run]] = {}
     for grid in grids:
-        for train, task in _train_runs(grid):
-            _add(trains, train)
+        for train, task, architecture in _train_runs(grid):
+            _add(grid, trains, train)
+            pair = pairs[train.name] = (task or "", architecture or "", train.flags[0])
+            if grid.learning_rates and _is_trained(train):
+                where, before = rates.setdefault(pair, (grid.where, grid.learning_rates))
+                if before != grid.learning_rates:
+                    raise ValueError(
+                        f"{grid.where}, --learning_rates: {where} has others for "
+                        f"{', '.join(filter(None, pair[:2])) or 'the same networks'}, whose "
+                        "networks all have one rate: give both grids the same"
+                    )
             known = evaluations.setdefault(train.name, {})
             for evaluation in _evaluations(grid, train.name, task):
-                _add(known, evaluation)
-    return [Job(train, tuple(evaluations[name].values())) for name, train in trains.items()]
+                _add(grid, known, evaluation)
+    made = []
+    for name, train in trains.items():
+        _, candidates = rates.get(pairs[name], ("", ()))
+        job = Job(train, tuple(evaluations[name].values()), pairs[name], candidates)
+        made.append(job.at_rate(candidates[0]) if len(candidates) == 1 else job)
+    return made
 
 
-def shard(all_jobs: list[Job], text: str) -> list[Job]:
-    """Every n-th job from the i-th on, of `i/n`, i from 0: the same jobs at every call.
-
-    Raises:
-        ValueError: the text is none of 0/n … (n-1)/n.
-    """
+def _grid(path: str, name: str, common: list[str], own: list[str]) -> Grid:
+    where = f"{path}, grid {name}"
+    for block in (common, own):
+        said = [line.partition("=")[0] for line in block if line.startswith("--")]
+        for flag in said:
+            if said.count(flag) > 1:
+                raise ValueError(f"{where}: {flag} stands there twice; give all values in one line")
+    for line in (*common, *own):
+        if line.startswith("--flagfile="):
+            try:
+                flag_files.check(line.partition("=")[2], (path,))
+            except ValueError as error:
+                raise ValueError(f"{where}, --flagfile: {error}") from error
+    found = flags.FlagValues()
+    for flag in ("train_flagfile", "eval_flagfile"):
+        flags.DEFINE_string(flag, "", "", flag_values=found)
+    for axis in AXES:
+        flags.DEFINE_string(axis, None, "", flag_values=found)
     try:
-        index, count = (int(part) for part in text.split("/"))
-    except ValueError:
-        index, count = 0, 0
-    if not 0 <= index < count:
-        raise ValueError(f"--shard={text}: use i/n with i from 0 to n-1, such as 0/4")
-    return all_jobs[index::count]
-
-
-def note(all_jobs: list[Job], skipped: list[str], command: str, path: epath.Path) -> None:
-    """Writes down what a plan stands for, so that a report can say what is missing and why.
-
-    Args:
-        all_jobs: the runs of the plan, whose names become lines.
-        skipped: lines about those that will not be run; `# ` is put in front.
-        command: what runs the plan; `$ ` is put in front.
-        path: the file.
-    """
-    lines = [
-        f"$ {command}",
-        *(f"# {line}" for line in skipped),
-        *(run.name for job in all_jobs for run in job.runs),
-    ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{line}\n" for line in lines))
-
-
-def _grid(path: str, name: str, lines: list[str]) -> Grid:
-    values = flags.FlagValues()
-    flags.DEFINE_string("train_flagfile", "", "", flag_values=values)
-    flags.DEFINE_string("eval_flagfile", "", "", flag_values=values)
-    kinds = {
-        "tasks": str,
-        "architectures": str,
-        "widening_factors": _whole_number(1),
-        "representation_sizes": _whole_number(0),
-        "seeds": _whole_number(0),
-        "probes": str,
-        "train_fractions": _fraction,
-        "datasets": str,
-    }
-    for axis in kinds:
-        flags.DEFINE_list(axis, [], "", flag_values=values)
-    try:
-        rest = values(["plan", *lines])[1:]
+        rest = found(["plan", *common, *own])[1:]
     except flags.Error as error:
-        raise ValueError(f"{path}, grid {name}: {error}") from error
+        raise ValueError(f"{where}: {' '.join(str(error).split())}") from error
     if rest:
-        raise ValueError(f"{path}, grid {name}: what is {rest[0]}? Every line begins with --")
-    if not values["train_flagfile"].value:
-        raise ValueError(f"{path}, grid {name}: --train_flagfile is missing")
-    axes = {}
-    for axis, kind in kinds.items():
-        try:
-            axes[axis] = tuple(dict.fromkeys(kind(text) for text in values[axis].value))
-        except ValueError as error:
-            raise ValueError(f"{path}, grid {name}, --{axis}: {error}") from error
+        raise ValueError(f"{where}: what is {rest[0]}? Every line begins with --")
+    if not found["train_flagfile"].value:
+        raise ValueError(f"{where}: --train_flagfile is missing")
     return Grid(
+        where=where,
         name=name,
-        train_flagfile=values["train_flagfile"].value,
-        eval_flagfile=values["eval_flagfile"].value,
-        **axes,
+        train_flagfile=found["train_flagfile"].value,
+        eval_flagfile=found["eval_flagfile"].value,
+        **{axis: _axis(where, axis, found[axis].value) for axis in AXES},
     )
 
 
-def _train_runs(grid: Grid) -> Iterator[tuple[Run, str]]:
-    """Each network's run, and its task's name."""
+def _axis(where: str, axis: str, text: str | None) -> tuple:
+    """The values of a line, which is None if there is none."""
+    if text is None:
+        return ()
+    try:
+        texts = [part.strip() for part in text.split(",")]
+        if "" in texts:
+            raise ValueError("a value is missing")
+        found = tuple(AXES[axis](part) for part in texts)
+        for part, value in zip(texts, found, strict=True):
+            if found.count(value) > 1:
+                raise ValueError(f"{part} stands there twice")
+    except ValueError as error:
+        raise ValueError(f"{where}, --{axis}: {error}") from error
+    return found
+
+
+def _train_runs(grid: Grid) -> Iterator[tuple[Run, str | None, str | None]]:
+    """Each network's run, and its task's and architecture's names."""
     for task, architecture, factor, size, seed in itertools.product(
         *(
-            values or (None,)
-            for values in (
+            axis or (None,)
+            for axis in (
                 grid.tasks,
                 grid.architectures,
                 grid.widening_factors,
@@ -220,7 +207,8 @@ def _train_runs(grid: Grid) -> Iterator[tuple[Run, str]]:
             "seed": seed,
         }
         name = "-".join(part for part in names if part) or grid.name
-        yield Run("train.py", name, _command(grid, grid.train_flagfile, picked, passed)), task
+        command = _command(grid, "train_flagfile", picked, passed)
+        yield Run("train.py", _short(grid, name), command), task, architecture
 
 
 def _evaluations(grid: Grid, network: str, task: str | None) -> Iterator[Run]:
@@ -228,7 +216,7 @@ def _evaluations(grid: Grid, network: str, task: str | None) -> Iterator[Run]:
     if not grid.eval_flagfile:
         return
     for probe, dataset, fraction in itertools.product(
-        *(values or (None,) for values in (grid.probes, grid.datasets, grid.train_fractions))
+        *(axis or (None,) for axis in (grid.probes, grid.datasets, grid.train_fractions))
     ):
         # All labels are what a probe uses anyway.
         fraction = None if fraction == 1 else fraction
@@ -238,59 +226,62 @@ def _evaluations(grid: Grid, network: str, task: str | None) -> Iterator[Run]:
             **_not_in_path(grid.eval_flagfile, picked),
             "train_fraction": None if fraction is None else f"{fraction:g}",
         }
-        name = "-".join(part for part in names if part) or "probe"
-        yield Run(
-            "eval.py",
-            f"{network}/probes/{name}",
-            _command(grid, grid.eval_flagfile, picked | {"task": task}, passed),
-        )
+        name = _short(grid, "-".join(part for part in names if part) or "probe")
+        command = _command(grid, "eval_flagfile", {**picked, "task": task}, passed)
+        yield Run("eval.py", f"{network}/probes/{name}", command)
 
 
-def _not_in_path(path: str, values: dict[str, str | None]) -> dict[str, str | None]:
-    return {name: value for name, value in values.items() if f"{{{name}}}" not in path}
+def _not_in_path(path: str, picked: dict[str, str | None]) -> dict[str, str | None]:
+    return {name: value for name, value in picked.items() if f"{{{name}}}" not in path}
 
 
 def _command(
-    grid: Grid, flagfile: str, picked: dict[str, str | None], passed: dict[str, object]
+    grid: Grid, kind: str, picked: dict[str, str | None], passed: dict[str, object]
 ) -> tuple[str, ...]:
-    for name, value in picked.items():
-        if f"{{{name}}}" in flagfile:
-            if value is None:
-                raise ValueError(f"grid {grid.name}: {flagfile} needs a {name}, and has none")
-            flagfile = flagfile.replace(f"{{{name}}}", value)
-    if not epath.Path(flagfile).is_file():
-        raise ValueError(f"grid {grid.name}: {flagfile} does not exist")
+    """The flag file, with names in its path filled in, and the flags behind it."""
+    for name, value in passed.items():
+        if value is not None and value not in values.KNOWN.get(name, (value,)):
+            hint = values.nearest(str(value), values.KNOWN[name])
+            raise ValueError(f"{grid.where}, --{name}s: there is no {name} {value}; {hint}")
+    flagfile = template = getattr(grid, kind)
+    blamed = []
+    for name in re.findall(r"\{(.*?)\}", template):
+        if name not in picked:
+            hint = values.nearest(f"{{{name}}}", [f"{{{known}}}" for known in picked])
+            raise ValueError(f"{grid.where}, --{kind}: what is {{{name}}} in {template}? {hint}")
+        if picked[name] is None:
+            raise ValueError(f"{grid.where}, --{kind}: {template} needs a {name}, and has none")
+        flagfile = flagfile.replace(f"{{{name}}}", picked[name])
+        blamed.append(f"--{name}s={picked[name]}")
+    try:
+        flag_files.check(flagfile)
+    except ValueError as error:
+        raise ValueError(f"{grid.where}, {' '.join(blamed) or f'--{kind}'}: {error}") from error
     return (
         f"--flagfile={flagfile}",
         *(f"--{name}={value}" for name, value in passed.items() if value is not None),
     )
 
 
-def _add(runs: dict[str, Run], run: Run) -> None:
+def _is_trained(run: Run) -> bool:
+    """Whether it trains for any epochs, so that a learning rate matters."""
+    return flag_files.expand(run.flags).get("epochs") != "0"
+
+
+def _short(grid: Grid, name: str) -> str:
+    if len(name.encode()) > LONGEST_NAME:
+        raise ValueError(
+            f"{grid.where}: {name[:40]}… would be a directory's name of {len(name.encode())} "
+            f"bytes; use shorter names, {LONGEST_NAME} together"
+        )
+    return name
+
+
+def _add(grid: Grid, runs: dict[str, Run], run: Run) -> None:
     """Adds a run, unless it is there; two different runs of one name are an error."""
     known = runs.setdefault(run.name, run)
     if known != run:
         raise ValueError(
-            f"two grids mean different runs by {run.name}: {' '.join(known.flags)} and "
-            f"{' '.join(run.flags)}; give the flag file of one of them another name"
+            f"{grid.where}: two grids mean different runs by {run.name}: {' '.join(known.flags)} "
+            f"and {' '.join(run.flags)}; give the flag file of one of them another name"
         )
-
-
-def _whole_number(least: int) -> Callable[[str], int]:
-    def convert(text: str) -> int:
-        number = int(text) if text.strip().isdecimal() else -1
-        if number < least:
-            raise ValueError(f"{text} is no whole number of at least {least}")
-        return number
-
-    return convert
-
-
-def _fraction(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number <= 1:
-        raise ValueError(f"{text} is no share of the labels, more than 0 and at most 1")
-    return number

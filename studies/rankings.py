@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from studies.drawing import MARKERS, colour, legend_of, panels_of
-from studies.exhibits import ARCHITECTURES, TASKS, Exhibit, in_order, numbers, words
+from studies.exhibits import ARCHITECTURES, TASKS, Exhibit, in_order, label, numbers, words
 from studies.figures import network_key
 from studies.measurements import UNTRAINED, Score, Study
 from studies.statistics import RankCorrelation, Spread, rank_correlation, spreads
@@ -91,10 +91,11 @@ def figure2(study: Study) -> Exhibit:
                     linewidth=0.8,
                     capsize=2,
                     color=colour(architecture, ARCHITECTURES),
-                    label=architecture,
+                    label=label(architecture),
                 )
-            axes.set_xticks(range(len(tasks)), map(words, tasks), rotation=30, ha="right")
-            axes.set_title(place, fontsize=9)
+            names = [label(words(task)) for task in tasks]
+            axes.set_xticks(range(len(tasks)), names, rotation=30, ha="right")
+            axes.set_title(label(place), fontsize=9)
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
             axes.grid(axis="y", alpha=0.3)
         legend_of(figure, all_axes)

@@ -1,67 +1,20 @@
 """Running a plan: each run a process of its own, what is finished left alone, failures reported."""
 
-import collections
 import contextlib
-import dataclasses
 import os
-import pathlib
 import shlex
 import subprocess
-import sys
 import time
-from collections.abc import Callable
-from typing import NamedTuple
-
-from etils import epath
+from collections.abc import Callable, Iterable
+from typing import IO, NamedTuple
 
 from programs import interruption
-from studies import flag_files
-from studies.plan import Job, Run
-
-PROGRAMS = pathlib.Path(__file__).parent.parent
-# What `command` adds: where things are, which does not change a result.
-PLACES = ("workdir", "data_dir", "saved_model", "representations_dir", "flagfile")
+from studies import rates
+from studies.place import Place
+from studies.remaining_time import Clock, duration
+from studies.runs import Job, Run
 
 SECONDS_BETWEEN_LOOKS = 0.5
-
-
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """Where a study is.
-
-    Attributes:
-        workdir: the directory that holds all run directories.
-        data_dir: the data sets', for every run; empty where the flag files say it.
-    """
-
-    workdir: epath.Path
-    data_dir: str = ""
-
-    def command(self, job: Job, run: Run) -> list[str]:
-        """The command line of a run of a job."""
-        network = self.workdir / job.train.name
-        places = {"workdir": self.workdir / run.name}
-        if run.program == "eval.py":
-            places["saved_model"] = network / job.train.result
-            # The probes of one network share what they are trained on.
-            places["representations_dir"] = network / "representations"
-        if self.data_dir:
-            places["data_dir"] = self.data_dir
-        where = [f"--{name}={value}" for name, value in places.items()]
-        return [sys.executable, os.path.relpath(PROGRAMS / run.program), *run.flags, *where]
-
-    def is_finished(self, run: Run) -> bool:
-        """Whether the run's result is there, from the flags that the plan names for it."""
-        directory = self.workdir / run.name
-        if not (directory / run.result).exists() or not (directory / "flags.cfg").exists():
-            return False
-        there = flag_files.read((directory / "flags.cfg").read_text().splitlines())
-        wanted = flag_files.expand(run.flags)
-        return all(
-            name in there and flag_files.same(there[name], value)
-            for name, value in wanted.items()
-            if name not in PLACES
-        )
 
 
 class Failures(NamedTuple):
@@ -71,7 +24,7 @@ class Failures(NamedTuple):
     not_started: list[str]
 
 
-def command_lines(jobs: list[Job], place: Place) -> list[str]:
+def command_lines(jobs: Iterable[Job], place: Place) -> list[str]:
     """What is left to do, for a shell: a line per network, its evaluations joined on by `&&`."""
     lines = []
     for job in jobs:
@@ -86,8 +39,18 @@ def say_at_once(line: str) -> None:
     print(line, flush=True)
 
 
+def open_candidates(choices: Iterable[rates.Choice], place: Place) -> list[Job]:
+    """The candidates whose outcome is not known yet."""
+    return [
+        choice.candidates[rate]
+        for choice in choices
+        for rate, outcome in rates.decide(choice, place).outcomes.items()
+        if outcome.reason == rates.NOT_FINISHED
+    ]
+
+
 def run_all(
-    jobs: list[Job],
+    jobs: Iterable[Job],
     place: Place,
     *,
     keep_representations: bool = False,
@@ -96,112 +59,89 @@ def run_all(
     """Runs what is not finished, one run after another.
 
     What a run prints goes to `WORKDIR/logs/`. If it fails, its last line is reported and the others
-    go on; a network's evaluations need the network.
+    go on; a network's evaluations need the network. Networks that another process is at work on
+    come last, and are waited for.
 
     Args:
         jobs: the runs.
-        place: where the study is.
+        place: where the study is; its directory exists.
         keep_representations: whether representations, which are large and can be made again, stay
             after the last evaluation of their network.
         say: takes the lines about progress.
     """
-    pending = [(job, run) for job in jobs for run in job.runs if not place.is_finished(run)]
-    total = sum(len(job.runs) for job in jobs)
-    say(f"{total} runs, {total - len(pending)} of them finished, {len(pending)} to do")
+    left = {job: [run for run in job.runs if not place.is_finished(run)] for job in jobs}
+    total = sum(len(job.runs) for job in left)
+    say(f"{total} runs, {total - _count(left)} of them finished, {_count(left)} to do")
     clock = Clock()
     failures = Failures([], [])
-    for number, (job, run) in enumerate(pending):
-        if job.train.name in failures.failed:
-            failures.not_started.append(run.name)
-        else:
-            say(f"[{total - len(pending) + number + 1}/{total}] {run.name}")
-            start = time.monotonic()
-            error = _run(job, run, place)
-            clock.add(job, run, time.monotonic() - start)
-            if error:
-                failures.failed.append(run.name)
-                say(f"failed: {run.name}: {error}")
-        left = pending[number + 1 :]
-        if left:
-            say(f"{len(left)} to do, {duration(clock.remaining(left))} left")
+
+    def work(job: Job, lock: IO[str]) -> None:
+        while left[job]:
+            run = left[job].pop(0)
+            if job.train.name in failures.failed:
+                failures.not_started.append(run.name)
+            elif not place.is_finished(run):  # Another process may have done it meanwhile.
+                say(f"[{total - _count(left)}/{total}] {run.name}")
+                start = time.monotonic()
+                error = _run(job, run, place, lock)
+                clock.add(job, run, time.monotonic() - start)
+                if error:
+                    failures.failed.append(run.name)
+                    say(f"failed: {run.name}: {error}")
+            if _count(left):
+                rest = [(other, run) for other, runs in left.items() for run in runs]
+                say(f"{len(rest)} to do, {duration(clock.remaining(rest))} left")
         if not keep_representations:
             _drop_representations(job, place)
+
+    busy = []
+    for job in left:
+        with place.locked(job, wait=False) as lock:
+            work(job, lock) if lock else busy.append(job)
+    for job in busy:
+        with place.locked(job, wait=True) as lock:
+            work(job, lock)
     return failures
 
 
-class Clock:
-    """Guesses how long runs will take from how long similar ones took."""
-
-    def __init__(self) -> None:
-        self._seconds: dict[tuple[str, ...], list[float]] = collections.defaultdict(list)
-
-    def add(self, job: Job, run: Run, seconds: float) -> None:
-        """Notes how long a run took."""
-        for likeness in self._likenesses(job, run):
-            self._seconds[likeness].append(seconds)
-
-    def remaining(self, runs: list[tuple[Job, Run]]) -> float | None:
-        """Seconds for all of these; None before there is anything to guess from."""
-        total = 0.0
-        for job, run in runs:
-            known = [
-                likeness for likeness in self._likenesses(job, run) if likeness in self._seconds
-            ]
-            if not known:
-                return None
-            total += sum(self._seconds[known[0]]) / len(self._seconds[known[0]])
-        return total
-
-    def _likenesses(self, job: Job, run: Run) -> list[tuple[str, ...]]:
-        """From the closest to the loosest: the same but for the seed, flag file, program, any."""
-        without_seed = tuple(flag for flag in run.flags if not flag.startswith("--seed="))
-        of_network = tuple(flag for flag in job.train.flags if not flag.startswith("--seed="))
-        return [
-            (run.program, *without_seed, *of_network),
-            (run.program, *without_seed),
-            (run.program, run.flags[0]),
-            (run.program,),
-            (),
-        ]
+def _count(left: dict[Job, list[Run]]) -> int:
+    return sum(map(len, left.values()))
 
 
-def duration(seconds: float | None) -> str:
-    """Seconds as people say them."""
-    if seconds is None:
-        return "an unknown time"
-    if seconds < 90:
-        return f"about {seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"about {seconds / 60:.0f} min"
-    return f"about {seconds / 3600:.1f} h"
-
-
-def _run(job: Job, run: Run, place: Place) -> str | None:
+def _run(job: Job, run: Run, place: Place, lock: IO[str]) -> str | None:
     """Runs a program to its end; returns what went wrong, if anything did."""
-    log = place.workdir / "logs" / (run.name.replace("/", "-") + ".log")
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as file, interruption.postponed():
-        # In a session of its own, so that Ctrl-C reaches it through us, once.
+    try:
+        with open(place.log(run), "wb") as log:
+            status = _status(place.command(job, run), log, lock)
+    except OSError as error:
+        return f"{place.log(run)} cannot be written: {error.strerror}"
+    if status:
+        last = place.last_line(run) or "it printed nothing"
+        return f"{last} (exit status {status}; {os.fspath(place.log(run))})"
+    if not place.is_finished(run):
+        return f"ended without {run.result} (see {place.log(run)})"
+    return None
+
+
+def _status(command: list[str], log: IO[bytes], lock: IO[str]) -> int:
+    """The exit status of a program that runs to its end; a signal to us ends it too."""
+    with interruption.postponed():
+        # In a session of its own, so that Ctrl-C reaches it through us, once. It keeps the lock if
+        # we are killed and it is not.
         process = subprocess.Popen(
-            place.command(job, run),
+            command,
             stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
+            stdout=log,
+            stderr=log,
             start_new_session=True,
+            pass_fds=(lock.fileno(),),
         )
         try:
-            status = _wait(process)
+            return _wait(process)
         except BaseException:  # Whatever ends us must not leave it running behind us.
             process.terminate()
             process.wait()
             raise
-    if status:
-        lines = log.read_text().replace("\r", "\n").splitlines()
-        last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
-        return f"{last.strip()} (exit status {status}; {log})"
-    if not place.is_finished(run):
-        return f"ended without {run.result} (see {log})"
-    return None
 
 
 def _wait(process: subprocess.Popen) -> int:
@@ -219,5 +159,5 @@ def _wait(process: subprocess.Popen) -> int:
 
 def _drop_representations(job: Job, place: Place) -> None:
     representations = place.workdir / job.train.name / "representations"
-    if representations.exists() and all(place.is_finished(run) for run in job.runs):
+    if representations.is_dir() and all(place.is_finished(run) for run in job.runs):
         representations.rmtree()

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from studies.drawing import legend_of, panels_of
-from studies.exhibits import MEANING, Exhibit, numbers, words
+from studies.exhibits import MEANING, Exhibit, label, numbers, words
 from studies.figures import (
     NETWORK_HEADER,
     network_cells,
@@ -47,7 +47,7 @@ def figure6(study: Study) -> Exhibit:
         axes.set_yticks(range(len(widths)), widths)
         axes.set_xlabel("representation size")
         axes.set_ylabel("widening factor")
-        axes.set_title(f"{words(task)}, {architecture}, {place}", fontsize=9)
+        axes.set_title(label(f"{words(task)}, {architecture}, {place}"), fontsize=9)
         return figure
 
     return Exhibit(
@@ -128,7 +128,7 @@ def figure7(study: Study) -> Exhibit:
                     capsize=2,
                     label=f"{100 * fraction:g} % of the labels",
                 )
-            axes.set_title(f"{words(panel[1])}, {panel[2]}, {panel[0]}", fontsize=9)
+            axes.set_title(label(f"{words(panel[1])}, {panel[2]}, {panel[0]}"), fontsize=9)
             axes.set_xlabel("widening factor")
             axes.set_xscale("log", base=2)
             axes.set_xticks(widths, widths)
@@ -223,7 +223,8 @@ def figure8(study: Study) -> Exhibit:
                     alpha=0.2,
                     linewidth=0,
                 )
-            axes.set_title(f"{words(panel[1])}, {panel[2]}, k = {panel[3]}\n{panel[0]}", fontsize=9)
+            title = [f"{words(panel[1])}, {panel[2]}, k = {panel[3]}", panel[0]]
+            axes.set_title("\n".join(map(label, title)), fontsize=9)
             axes.set_xlabel("epoch")
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
             axes.grid(alpha=0.3)

@@ -87,7 +87,7 @@ def rank_correlation(
     )
     intervals: tuple = (None, None)
     if spearman is not None and any(len(values) > 1 for values in (*first, *second)):
-        drawn = _coefficients_of_rows(*_resampled_means(first, second, paired, seed))
+        drawn = coefficients_of_rows(*_resampled_means(first, second, paired, seed))
         if len(drawn):
             low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
             intervals = tuple((float(a), float(b)) for a, b in zip(low, high, strict=True))
@@ -121,7 +121,7 @@ def _resampled_means(
     return means[0], means[1]
 
 
-def _coefficients_of_rows(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def coefficients_of_rows(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Spearman's and Kendall's coefficient of every row in which both sides vary: (rows, 2)."""
     ranks = [stats.rankdata(values, axis=1) for values in (first, second)]
     pairs = np.triu_indices(first.shape[1], 1)

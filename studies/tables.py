@@ -1,8 +1,10 @@
 """Table 1, architectures by width and task; Table 2, the best networks by the SGD protocol."""
 
+import dataclasses
+
 from studies import published
 from studies.exhibits import ARCHITECTURES, MEANING, TASKS, Exhibit, in_order, numbers, words
-from studies.measurements import Study
+from studies.measurements import Candidate, Study
 from studies.statistics import spreads
 
 PAPER = "paper"
@@ -126,6 +128,43 @@ def table2(study: Study) -> Exhibit:
         header=header,
         rows=rows,
     )
+
+
+def learning_rates(study: Study) -> Exhibit:
+    """The learning rates that were tried, and those that were taken."""
+    ends = {}
+    for each in study.candidates:
+        if each.accuracy is not None:
+            ends.setdefault(each.networks, []).append(each.learning_rate)
+    return Exhibit(
+        key="learning_rates",
+        title="Learning rates",
+        note="Where several rates were tried, all networks of a task and architecture have the one "
+        "with the highest accuracy of that task on held-out images (exemplar: retrieval), found on "
+        "one network and seed. Beyond a chosen rate that is the lowest or highest there may be a "
+        "better one. All other networks have the rate of their flag file.",
+        records=[dataclasses.asdict(each) for each in study.candidates],
+        header=["networks", "learning rate", "own task, held out", "", "tried on"],
+        rows=[
+            [
+                each.networks,
+                f"{each.learning_rate:g}",
+                f"{100 * each.accuracy:.1f}" if each.accuracy is not None else each.reason,
+                _choice(each, ends.get(each.networks, [])),
+                each.run,
+            ]
+            for each in study.candidates
+        ],
+        picture=False,
+    )
+
+
+def _choice(candidate: Candidate, rates: list[float]) -> str:
+    if not candidate.chosen:
+        return ""
+    lowest = ", the lowest" if candidate.learning_rate == min(rates, default=0) else ""
+    highest = ", the highest" if candidate.learning_rate == max(rates, default=0) else ""
+    return f"**chosen{lowest or highest}**"
 
 
 def _network(architecture: str, k: int, size: int) -> str:

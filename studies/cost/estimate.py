@@ -8,19 +8,36 @@ of convolutions, waiting between accelerators, and what a probe spends outside o
 
 import csv
 import dataclasses
+import math
+from collections.abc import Callable, Iterable
 
-from etils import epath
+from absl import logging
 
 from programs import options
-from studies import flag_files
+from studies import flag_files, values
 from studies.cost.network import Cost, dense, network
-from studies.plan import Job, Run
+from studies.rates import Choice
+from studies.runs import Job, Run
 
 # Images to train on, with `val` held out, and classes. Places205 has about 2.5 million.
 DATASETS = {
     "imagenet2012": (1_231_167, 1000),
     "places205": (2_400_000, 205),
     "scenes": (9_000, 10),
+}
+# The flags of train.py that a cost depends on, with the least of each.
+WHOLE_NUMBERS = {
+    "widening_factor": 1,
+    "representation_size": 0,
+    "crop_size": 1,
+    "embedding_size": 1,
+    "views_per_image": 1,
+    "patch_size": 1,
+    "patches_per_side": 1,
+    "permutations": 1,
+    "permutations_per_image": 1,
+    "batch_size": 1,
+    "epochs": 0,
 }
 PATCH_TASKS = ("jigsaw", "relative_patch_location")
 # Forward and backward pass of a step, in forward passes; a RevNet makes its activations again.
@@ -53,14 +70,16 @@ class Accelerators:
     images_per_second: dict[tuple[str, str, int], float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.count < 1:
-            raise ValueError(f"--accelerators={self.count}: use at least 1")
-        if self.memory_gib < 0:
+        if not 1 <= self.count <= 1_000_000:
+            raise ValueError(f"--accelerators={self.count}: use 1 to 1000000")
+        if not 0 <= self.memory_gib < math.inf:
             raise ValueError(f"--memory_gib={self.memory_gib}: use a number above 0")
-        if not (self.peak_tflops > 0 and 0 < self.utilisation <= 1):
+        if not (0 < self.peak_tflops < math.inf and 0 < self.utilisation <= 1):
             raise ValueError(
                 "--peak_tflops must be above 0, and --utilisation above 0 and at most 1"
             )
+        if not 1 <= self.bytes_per_number <= 8:
+            raise ValueError(f"--bytes_per_number={self.bytes_per_number}: use 1 to 8")
 
     @property
     def operations_per_hour(self) -> float:
@@ -87,19 +106,37 @@ def read_images_per_second(path: str) -> dict[tuple[str, str, int], float]:
     """Reads a CSV file with the columns task, architecture, widening_factor, images_per_second.
 
     Raises:
-        ValueError: it has other columns or no numbers.
+        ValueError: it cannot be read, has other columns, names that do not exist, or speeds that
+            are no numbers above 0.
     """
+    speeds = {}
     try:
-        return {
-            (row["task"], row["architecture"], int(row["widening_factor"])): float(
-                row["images_per_second"]
+        rows = list(csv.DictReader(flag_files.lines_of(path, "--images_per_second=")))
+    except csv.Error as error:
+        raise ValueError(f"--images_per_second={path}: {error}") from error
+    for row in rows:
+        try:
+            key = (row["task"], row["architecture"], int(row["widening_factor"]))
+            speed = float(row["images_per_second"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"--images_per_second={path}: needs the columns task, architecture, "
+                "widening_factor and images_per_second, and numbers in the last two"
+            ) from error
+        for name, known in zip(key, (values.TASKS, values.ARCHITECTURES), strict=False):
+            if name not in known:
+                raise ValueError(
+                    f"--images_per_second={path}: there is no {name}; {values.nearest(name, known)}"
+                )
+        if not 0 < speed < math.inf or key[2] < 1 or key in speeds:
+            raise ValueError(
+                f"--images_per_second={path}: {', '.join(map(str, key))} needs one number above 0, "
+                "and k at least 1"
             )
-            for row in csv.DictReader(epath.Path(path).read_text().splitlines())
-        }
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path}: needs the columns task, architecture, widening_factor and images_per_second"
-        ) from error
+        speeds[key] = speed
+    if not speeds:
+        logging.warning("--images_per_second=%s holds no measurement", path)
+    return speeds
 
 
 def training(run: Run, accelerators: Accelerators) -> Estimate:
@@ -127,18 +164,20 @@ def training(run: Run, accelerators: Accelerators) -> Estimate:
 def evaluation(job: Job, run: Run, accelerators: Accelerators) -> Estimate:
     """The cost of a probe: forward passes of the network, and the probe's own matrix products."""
     flags = _options(job.train)
-    own = flag_files.expand(run.flags)
+    own = {"epochs": "0", "train_fraction": "1"} | flag_files.expand(run.flags)
+    _check(values.whole_number(0, 10**9), run, "epochs", own)
+    _check(values.fraction, run, "train_fraction", own)
     dataset = own.get("dataset", flags["dataset"])
     if dataset not in DATASETS:
         return Estimate(None, None)
     images, classes = DATASETS[dataset]
     _, backbone, _ = _costs(flags)
     probe = own.get("probe", "lbfgs")
-    epochs = int(own.get("epochs") or 0) or PROBE_EPOCHS.get(probe, 0)
+    epochs = int(own["epochs"]) or PROBE_EPOCHS.get(probe, 0)
     augmented = probe == "sgd" and own.get("augmentation", "auto") != "none"
     forward = views_in_evaluation(flags) * backbone.multiplications
     features = int(flags["representation_size"]) or 512 * int(flags["widening_factor"])
-    labelled = images * float(own.get("train_fraction", 1))
+    labelled = images * float(own["train_fraction"])
     products = {
         "lbfgs": LBFGS_EVALUATIONS * 2 * features * classes,
         "sgd": epochs * 3 * features * classes,
@@ -175,11 +214,21 @@ def split_by_memory(
     return fitting, skipped
 
 
-def table(jobs: list[Job], accelerators: Accelerators) -> str:
-    """Hours and memory of every network and its probes, one a line, and their sums."""
+def table(jobs: list[Job], choices: Iterable[Choice], accelerators: Accelerators) -> str:
+    """Hours and memory of every network and its probes, one a line, and their sums.
+
+    Args:
+        jobs: the networks and their probes.
+        choices: learning rates to try; those networks are trained once for each.
+        accelerators: what they run on.
+    """
     lines, total = [], 0.0
+    times = {choice.base: len(choice.candidates) for choice in choices}
     for job in jobs:
         train = training(job.train, accelerators)
+        trials = times.get(job, 1)
+        if train.hours is not None:
+            train = dataclasses.replace(train, hours=trials * train.hours)
         probes = [evaluation(job, run, accelerators) for run in job.evaluations]
         hours = [each.hours for each in (train, *probes)]
         total += sum(value for value in hours if value is not None)
@@ -187,7 +236,7 @@ def table(jobs: list[Job], accelerators: Accelerators) -> str:
             f"{_hours(train.hours):>9} h{' measured' if train.measured else ''}, "
             f"{train.memory_gib:6.1f} GiB each, "
             f"{len(probes)} probes {_hours(_sum(each.hours for each in probes))} h  "
-            f"{job.train.name}"
+            f"{job.train.name}{f' at {trials} learning rates' if trials > 1 else ''}"
         )
     return "\n".join(
         [
@@ -238,7 +287,11 @@ def _costs(flags: dict[str, str]) -> tuple[int, Cost, Cost]:
 
 
 def _options(run: Run) -> dict[str, str]:
-    """The flags of a pretraining run; those that it leaves out are train.py's defaults."""
+    """The flags of a pretraining run; those that it leaves out are train.py's defaults.
+
+    Raises:
+        ValueError: one that should be a whole number is none, or there is no such task.
+    """
     # Imported here, because TensorFlow comes with them and a plan does without.
     from data.options import DataOptions
     from pretext import TaskOptions, recipes
@@ -246,18 +299,29 @@ def _options(run: Run) -> dict[str, str]:
     from pretext.network import NetworkOptions
 
     given = flag_files.expand(run.flags)
-    given = {"task": "rotation"} | {
-        name: text for name, text in given.items() if text != options.AUTO
-    }
+    given = {name: text for name, text in given.items() if text != options.AUTO}
+    task = given.setdefault("task", "rotation")
+    if task not in recipes.RECIPES:
+        raise ValueError(f"there is no estimate for the task {task}")
     defaults = options.texts(TaskOptions(), NetworkOptions(), LoopOptions(), DataOptions())
-    if given["task"] not in recipes.RECIPES:
-        raise ValueError(f"there is no estimate for the task {given['task']}")
-    auto = recipes.values(given["task"], int(given.get("epochs", defaults["epochs"])))
-    return defaults | {name: str(value) for name, value in auto.items()} | given
+    found = defaults | given
+    _check(values.whole_number(0, 10**9), run, "epochs", found)
+    recipe = recipes.values(task, int(found["epochs"]))
+    found = defaults | {name: str(value) for name, value in recipe.items()} | given
+    for name, least in WHOLE_NUMBERS.items():
+        _check(values.whole_number(least, 10**9), run, name, found)
+    return found
 
 
-def _sum(values: object) -> float | None:
-    known = list(values)
+def _check(kind: Callable[[str], object], run: Run, name: str, flags: dict[str, str]) -> None:
+    try:
+        kind(flags[name])
+    except ValueError as error:
+        raise ValueError(f"{run.flags[0]}, --{name}: {error}") from error
+
+
+def _sum(hours: Iterable[float | None]) -> float | None:
+    known = list(hours)
     return None if None in known else sum(known)
 
 

@@ -64,8 +64,7 @@ def test_what_is_not_finished_is_missing(tmp_path):
     begun = synthetic.network(tmp_path, seed=1)
     shutil.rmtree(begun / "saved_model")
     (synthetic.probe(done, 0.5) / "results.json").unlink()
-    (tmp_path / "plans").mkdir()
-    (tmp_path / "plans" / "tasks.txt").write_text(f"$ study\n{done.name}\nnever\n# big: skipped\n")
+    synthetic.record(tmp_path, runs=[done.name, "never"], skipped=["big: skipped"])
     study = collect.read(str(tmp_path))
     assert set(study.missing) == {begun.name, f"{done.name}/probes/lbfgs-scenes-test-1-0", "never"}
     assert study.notes == ("big: skipped",)
@@ -82,6 +81,27 @@ def test_seeds_are_not_averaged_over_other_recipes(tmp_path):
     assert len({score.run for score in study.scores}) == 1
     assert any("trained with other flags" in note for note in study.notes)
     assert any("probed with other flags" in note for note in study.notes)
+
+
+def test_the_same_network_on_other_images_is_another_one(tmp_path):
+    """As the supervised baseline is, for own validation images and for the official ones."""
+    for split, place in (("train", "val"), ("trainval", "test")):
+        for seed in (0, 1):
+            name = f"{split}{seed}"
+            run = synthetic.network(
+                tmp_path, task="supervised", seed=seed, name=name, train_split=split
+            )
+            synthetic.probe(run, 0.5, val_split=place, layers=("pre_logits",))
+    study = collect.read(str(tmp_path))
+    assert len(study.networks) == len(study.scores) == 4
+    assert study.notes == ()
+    assert {network.train_split for network in study.networks} == {"train", "trainval"}
+    # At one place they are not averaged.
+    run = synthetic.network(tmp_path, task="supervised", seed=2, name="odd", train_split="train")
+    synthetic.probe(run, 0.9, val_split="test", layers=("pre_logits",))
+    study = collect.read(str(tmp_path))
+    assert len(study.scores) == 4
+    assert "odd/probes/lbfgs-scenes-test-1-0: probed with other flags" in study.notes[0]
 
 
 def test_a_layer_that_was_probed_twice_counts_once(tmp_path):

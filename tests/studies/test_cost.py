@@ -5,7 +5,7 @@ import math
 import pytest
 
 import models
-from studies import plan
+from studies import runs
 from studies.cost import estimate
 from studies.cost.network import Cost, dense, network
 
@@ -49,10 +49,10 @@ def test_wider_networks_cost_by_the_square():
     assert wide.activations == pytest.approx(2 * thin.activations, rel=0.01)
 
 
-def job(tmp_path, *flags: str) -> plan.Job:
+def job(tmp_path, *flags: str) -> runs.Job:
     (tmp_path / "train.cfg").write_text("".join(f"{flag}\n" for flag in flags))
-    train = plan.Run("train.py", "it", (f"--flagfile={tmp_path}/train.cfg",))
-    return plan.Job(train, ())
+    train = runs.Run("train.py", "it", (f"--flagfile={tmp_path}/train.cfg",))
+    return runs.Job(train, ())
 
 
 def test_hours_by_hand(tmp_path):
@@ -86,6 +86,38 @@ def test_measured_speeds_replace_the_arithmetic(tmp_path):
         estimate.read_images_per_second(str(speeds))
 
 
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("rotatoin,resnet50_v1,4,500", "there is no rotatoin; did you mean rotation"),
+        ("rotation,resnet50_v3,4,500", "there is no resnet50_v3; did you mean resnet50_v"),
+        ("rotation,resnet50_v1,4,0", "needs one number above 0"),
+        ("rotation,resnet50_v1,4,-5", "needs one number above 0"),
+        ("rotation,resnet50_v1,4,nan", "needs one number above 0"),
+        ("rotation,resnet50_v1,4,inf", "needs one number above 0"),
+        ("rotation,resnet50_v1,0,5", "k at least 1"),
+        ("rotation,resnet50_v1,4,5\nrotation,resnet50_v1,4,6", "needs one number"),
+        ("rotation,resnet50_v1,4,fast", "numbers in the last two"),
+        ("rotation,resnet50_v1,4", "needs the columns"),
+        ('"' + "x" * 200_000, "field larger than field limit"),
+    ],
+)
+def test_damaged_measurements_are_one_line(tmp_path, row, message):
+    speeds = tmp_path / "speeds.csv"
+    speeds.write_text(f"task,architecture,widening_factor,images_per_second\n{row}\n")
+    with pytest.raises(ValueError, match=message) as error:
+        estimate.read_images_per_second(str(speeds))
+    assert str(error.value).startswith(f"--images_per_second={speeds}: ")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("flag", ["--epochs=-1", "--batch_size=x", "--crop_size=0"])
+def test_flags_that_are_no_numbers(tmp_path, flag):
+    made = job(tmp_path, flag)
+    with pytest.raises(ValueError, match=rf"train\.cfg, {flag.split('=')[0]}: .* no whole number"):
+        estimate.table([made], [], estimate.Accelerators())
+
+
 def test_what_does_not_fit_is_skipped_with_the_reason(tmp_path):
     made = job(tmp_path, "--widening_factor=16", "--batch_size=512", "--dataset=imagenet2012")
     needed = estimate.training(made.train, estimate.Accelerators(count=8)).memory_gib
@@ -108,20 +140,20 @@ def test_what_does_not_fit_is_skipped_with_the_reason(tmp_path):
 def test_every_task_has_a_cost(tmp_path, task, views):
     made = job(tmp_path, f"--task={task}", "--dataset=imagenet2012")
     assert estimate._costs(estimate._options(made.train))[0] == views
-    assert "1 networks" in estimate.table([made], estimate.Accelerators())
+    assert "1 networks" in estimate.table([made], [], estimate.Accelerators())
 
 
 def test_an_unknown_data_set_has_no_hours(tmp_path):
     made = job(tmp_path, "--dataset=folder")
     assert estimate.training(made.train, estimate.Accelerators()).hours is None
-    assert "? h" in estimate.table([made], estimate.Accelerators())
+    assert "? h" in estimate.table([made], [], estimate.Accelerators())
 
 
 @pytest.mark.parametrize("flag", ["--task=colours", "--architecture=alexnet"])
 def test_what_there_is_no_estimate_for(tmp_path, flag):
     made = job(tmp_path, flag)
     with pytest.raises(ValueError, match="there is no estimate for the"):
-        estimate.table([made], estimate.Accelerators())
+        estimate.table([made], [], estimate.Accelerators())
     # That is for the program itself to say.
     assert estimate.split_by_memory([made], estimate.Accelerators()) == ([made], [])
 

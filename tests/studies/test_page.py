@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from studies import collect, findings, page, published, rankings
+from studies import collect, findings, page, published, rankings, rates
 from tests.studies import synthetic
 
 KEYS = ("tasks_by_layer", "table1", "table2", *(f"figure{number}" for number in range(2, 9)))
@@ -16,8 +16,7 @@ KEYS = ("tasks_by_layer", "table1", "table2", *(f"figure{number}" for number in 
 def study(tmp_path_factory) -> collect.Study:
     root = tmp_path_factory.mktemp("study")
     synthetic.whole_study(root)
-    (root / "plans").mkdir()
-    (root / "plans" / "all.txt").write_text("a-run-that-never-was\n")
+    synthetic.record(root, runs=["a-run-that-never-was"])
     return collect.read(str(root))
 
 
@@ -172,7 +171,7 @@ def test_figures_6_to_8(report):
         (row["widening_factor"], row["representation_size"]): float(row["mean"])
         for row in rows(report, "figure6")
     }
-    assert sizes["4", "1024"] == max(sizes.values())
+    assert sizes["4", "4096"] == max(sizes.values())
     assert ("1", "512") in sizes, "without an extra layer, the architecture's own size"
     fractions = {row["train_fraction"] for row in rows(report, "figure7")}
     assert fractions == {"1.0", "0.1", "0.05"}
@@ -186,6 +185,9 @@ def test_findings_that_were_put_in_are_found(study):
     unseen = {
         "The best networks beat the best results before the paper (ImageNet)",
         "Self-supervision gains more from width than supervision",
+        "With labels, RevNet50 performs only marginally worse than ResNet50",
+        "With labels, VGG19-BN performs similarly to ResNet50",
+        "The gap to supervision is almost halved (ImageNet)",
         # Its pretext accuracies are noise.
         "Pretext accuracy does not tell the better architecture",
     }
@@ -194,7 +196,7 @@ def test_findings_that_were_put_in_are_found(study):
             f"{claim}: {finding.evidence}"
         )
         assert any(character.isdigit() for character in finding.evidence) or claim in unseen
-    assert len(found) == 21
+    assert len(found) == 24
 
 
 def test_an_empty_study_has_gaps_and_no_errors(tmp_path):
@@ -203,6 +205,28 @@ def test_an_empty_study_has_gaps_and_no_errors(tmp_path):
     assert "Nothing measured yet." in (tmp_path / "report" / "figure6.md").read_text()
     verdicts = {row["verdict"] for row in rows(tmp_path / "report", "findings")}
     assert verdicts == {"cannot be seen"}
+
+
+def test_learning_rates_are_in_the_report(tmp_path):
+    for rate, name in ((0.1, "high"), (0.01, "low")):
+        synthetic.network(tmp_path, name=name, learning_rate=rate, pretext=0.5)
+    candidates = [
+        {"run": "high", "learning_rate": 0.1, "accuracy": 0.3, "reason": ""},
+        {"run": "low", "learning_rate": 0.01, "accuracy": 0.5, "reason": ""},
+        {"run": "highest", "learning_rate": 1.0, "accuracy": None, "reason": rates.DIVERGED},
+    ]
+    choice = {"networks": "rotation", "chosen": 0.01, "reason": "", "candidates": candidates}
+    synthetic.record(tmp_path, runs=["low", "highest"], choices=[choice])
+    study = collect.read(str(tmp_path))
+    assert [network.name for network in study.networks] == ["low"]
+    assert study.missing == study.notes == ()
+    page.write(study, "A study", [], tmp_path / "report")
+    text = (tmp_path / "report" / "index.md").read_text()
+    assert "| rotation | 0.1 | 30.0 |  | high |" in text
+    assert "| rotation | 0.01 | 50.0 | **chosen, the lowest** | low |" in text
+    assert "| rotation | 1 | the loss was not finite |  | highest |" in text
+    assert "<b>chosen, the lowest</b>" in (tmp_path / "report" / "index.html").read_text()
+    assert rows(tmp_path / "report", "learning_rates")[1]["accuracy"] == "0.5"
 
 
 def test_networks_at_chance_are_named(tmp_path):

@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from studies import plan
+from studies import plan, runs, values
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -18,7 +18,7 @@ def write(directory: pathlib.Path, *lines: str) -> str:
     return str(path)
 
 
-def jobs(directory: pathlib.Path, *lines: str) -> list[plan.Job]:
+def jobs(directory: pathlib.Path, *lines: str) -> list[runs.Job]:
     return plan.jobs(plan.read(write(directory, *lines)))
 
 
@@ -94,14 +94,14 @@ def test_a_grid_without_probes_trains_alone(tmp_path):
 def test_shards_are_disjoint_and_whole(tmp_path):
     lines = ["--grid=a", "--train_flagfile=HERE/rotation.cfg", "--seeds=0,1,2,3,4,5,6"]
     made = jobs(tmp_path, *lines)
-    shards = [plan.shard(made, f"{index}/3") for index in range(3)]
+    shards = [runs.shard(made, f"{index}/3") for index in range(3)]
     assert [len(part) for part in shards] == [3, 2, 2]
     assert sorted(job.train.name for part in shards for job in part) == sorted(
         job.train.name for job in made
     )
     for wrong in ("3/3", "-1/3", "1", "a/b", "0/0"):
         with pytest.raises(ValueError, match="use i/n"):
-            plan.shard(made, wrong)
+            runs.shard(made, wrong)
 
 
 @pytest.mark.parametrize(
@@ -151,3 +151,113 @@ def test_every_shipped_plan_can_be_read(path, monkeypatch):
         pytest.skip("no plan but a flag file of one")
     assert f"--plan=configs/study/{path.name}" in path.read_text(), "the command"
     assert plan.jobs(plan.read(str(path)))
+
+
+RATES = ["--train_flagfile=HERE/rotation.cfg", "--tasks=rotation", "--grid=a"]
+
+
+def test_one_learning_rate_is_a_flag(tmp_path):
+    (job,) = jobs(tmp_path, *RATES, "--learning_rates=1e-3")
+    assert job.rates == ()
+    assert job.train.name == "rotation-rate0.001"
+    assert job.train.flags[-1] == "--learning_rate=0.001"
+
+
+def test_learning_rates_hold_for_all_grids_of_a_task_and_architecture(tmp_path):
+    made = jobs(tmp_path, *RATES, "--learning_rates=0.1,0.01", "--grid=b", "--seeds=0,1")
+    assert [job.rates for job in made] == [(0.1, 0.01)] * 3
+    with pytest.raises(ValueError, match=r"grid b, --learning_rates: .*grid a has others"):
+        jobs(tmp_path, *RATES, "--learning_rates=0.1,0.01", "--grid=b", "--learning_rates=0.2,0.1")
+
+
+def test_untrained_networks_have_no_learning_rate(tmp_path):
+    (tmp_path / "untrained.cfg").write_text("--epochs=0\n")
+    lines = ["--train_flagfile=HERE/{task}.cfg", "--grid=a", "--tasks=untrained,rotation"]
+    made = jobs(tmp_path, *lines, "--learning_rates=0.1,0.01")
+    assert [job.rates for job in made] == [(), (0.1, 0.01)]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("--tasks=rotatoin", "--tasks: there is no task rotatoin; did you mean rotation?"),
+        ("--tasks=Rotation", "did you mean rotation?"),
+        ("--tasks=a/../../b", "--tasks: 'a/../../b' is no name"),
+        ("--architectures=resnet50", "--architectures: there is no architecture resnet50; did you"),
+        ("--architectures=zzz", "use one of resnet50_v1, "),
+        ("--taks=rotation", "Unknown command line flag 'taks'. Did you mean: tasks"),
+        ("--tasks", "Missing value for flag"),
+        ("--tasks=", "--tasks: a value is missing"),
+        ("--tasks=rotation,,jigsaw", "--tasks: a value is missing"),
+        ("--tasks=rotation,rotation", "--tasks: rotation stands there twice"),
+        ("--train_fractions=1,1.0", "--train_fractions: 1 stands there twice"),
+        ("--train_fractions=0", "0 is no share"),
+        ("--train_fractions=nan", "nan is no share"),
+        ("--train_fractions=-0.1", "-0.1 is no share"),
+        ("--widening_factors=0", "--widening_factors: 0 is no whole number of at least 1"),
+        ("--widening_factors=-4", "-4 is no whole number"),
+        (f"--widening_factors=1{'0' * 30}", "is no whole number of at least 1 and at most 1000"),
+        ("--widening_factors=²", "² is no whole number"),
+        (f"--seeds={'9' * 9999}", "is no whole number of at least 0"),
+        ("--seeds=-1", "--seeds: -1 is no whole number"),
+        ("--representation_sizes=1e3", "1e3 is no whole number"),
+        ("--learning_rates=0.1,0", "--learning_rates: 0 is no learning rate"),
+        ("--learning_rates=inf", "inf is no learning rate"),
+        ("--probes=lbgfs", "there is no probe lbgfs; did you mean lbfgs?"),
+        ("--eval_flagfile=HERE/lbgfs.cfg", "lbgfs.cfg does not exist; did you mean HERE/lbfgs.cfg"),
+        ("--train_flagfile=HERE/rotatoin.cfg", "does not exist; did you mean HERE/rotation.cfg?"),
+        ("--train_flagfile=HERE", "--train_flagfile: HERE is no file"),
+        ("--train_flagfile=HERE/{tasks}.cfg", "what is {tasks} in HERE/{tasks}.cfg? did you mean"),
+        ("--train_flagfile=HERE/itself.cfg", "itself.cfg includes HERE/itself.cfg, and so itself"),
+        ("--train_flagfile=HERE/round.cfg", "itself.cfg includes HERE/itself.cfg, and so itself"),
+        ("--train_flagfile=HERE/lost.cfg", "HERE/lost.cfg includes HERE/none.cfg does not exist"),
+        ("--train_flagfile=HERE/bytes.cfg", "bytes.cfg cannot be read: it is no text"),
+        (f"--datasets={'d' * 300}", "would be a directory's name of"),
+        ("--flagfile=HERE/itself.cfg", "includes HERE/itself.cfg, and so itself"),
+    ],
+)
+def test_a_wrong_value_is_named_with_plan_and_flag(tmp_path, line, message):
+    (tmp_path / "itself.cfg").write_text(f"--flagfile={tmp_path}/itself.cfg\n")
+    (tmp_path / "round.cfg").write_text(f"--flagfile={tmp_path}/itself.cfg\n")
+    (tmp_path / "lost.cfg").write_text(f"--flagfile={tmp_path}/none.cfg\n")
+    (tmp_path / "bytes.cfg").write_bytes(b"\xff\xfe\x00")
+    start = ["--train_flagfile=HERE/rotation.cfg", "--eval_flagfile=HERE/lbfgs.cfg", "--grid=g"]
+    with pytest.raises(ValueError, match=r".") as error:
+        jobs(tmp_path, *start, line)
+    assert message.replace("HERE", str(tmp_path)) in str(error.value)
+    assert str(error.value).startswith(f"{tmp_path}/plan.cfg, grid g")
+    assert "\n" not in str(error.value)
+
+
+def test_a_misspelt_name_that_picks_a_file(tmp_path):
+    with pytest.raises(ValueError, match=r"grid g, --tasks=rotatoin: .*did you mean .*rotation\.c"):
+        jobs(tmp_path, "--grid=g", "--train_flagfile=HERE/{task}.cfg", "--tasks=rotatoin")
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "-x"])
+def test_names_of_grids_become_directories(tmp_path, name):
+    with pytest.raises(ValueError, match="a name of its own"):
+        jobs(tmp_path, "--train_flagfile=HERE/rotation.cfg", f"--grid={name}")
+
+
+def test_a_plan_that_is_no_text(tmp_path):
+    (tmp_path / "bytes.cfg").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"--plan=.*bytes\.cfg cannot be read: it is no text"):
+        plan.read(str(tmp_path / "bytes.cfg"))
+    with pytest.raises(ValueError, match="is no file"):
+        plan.read(str(tmp_path))
+    (tmp_path / "empty.cfg").write_text("")
+    with pytest.raises(ValueError, match="describes no grid"):
+        plan.read(str(tmp_path / "empty.cfg"))
+    with pytest.raises(ValueError, match=r"none\.cfg does not exist"):
+        plan.read(str(tmp_path / "none.cfg"))
+
+
+def test_known_names_are_those_of_the_programs():
+    import models
+    import pretext
+    from evaluate import probes, protocols
+
+    assert set(values.TASKS) == set(pretext.TASKS)
+    assert set(values.ARCHITECTURES) == set(models.NAMES)
+    assert set(values.PROBES) == {*probes.NAMES, *protocols.PAPER}

@@ -1,6 +1,6 @@
 """Running a plan, with stand-ins for train.py and eval.py that take milliseconds."""
 
-import pathlib
+import fcntl
 import shlex
 import signal
 import subprocess
@@ -8,59 +8,33 @@ import sys
 import time
 
 import pytest
+from etils import epath
 
-from studies import plan, runner
-
-# Leaves what the real one leaves; fails where a file beside it says so; notes every call.
-PROGRAM = """
-import pathlib, sys
-from studies import flag_files
-flags = flag_files.expand(tuple(sys.argv[1:]))
-run, here = pathlib.Path(flags["workdir"]), pathlib.Path(__file__).parent
-with open(here / "calls.txt", "a") as calls:
-    calls.write(run.name + "\\n")
-failing = (here / "failing.txt").read_text().split()
-if flags["seed" if RESULT == "saved_model" else "probe"] in failing:
-    print("working\\n", file=sys.stderr)
-    sys.exit("NAME: that went wrong")
-if RESULT == "results.json":
-    assert (pathlib.Path(flags["saved_model"])).exists()
-    (pathlib.Path(flags["representations_dir"])).mkdir(exist_ok=True)
-run.mkdir(parents=True, exist_ok=True)
-(run / "flags.cfg").write_text("".join(f"--{k}={v}\\n" for k, v in flags.items()))
-(run / RESULT).mkdir(exist_ok=True)
-"""
+from programs import locks
+from studies import place, plan, remaining_time, runner
+from tests.studies import stand_ins
+from tests.studies.stand_ins import calls
 
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     """A plan of three networks with two probes each, and where it runs."""
-    monkeypatch.setattr(runner, "PROGRAMS", tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(pathlib.Path(__file__).parents[2]))
-    for name, result in (("train.py", "saved_model"), ("eval.py", "results.json")):
-        text = PROGRAM.replace("RESULT", repr(result)).replace("NAME", name)
-        (tmp_path / name).write_text(text)
-    (tmp_path / "failing.txt").write_text("")
+    stand_ins.install(tmp_path, monkeypatch)
     (tmp_path / "empty.cfg").write_text("--learning_rate=1e-4\n")
     (tmp_path / "plan.cfg").write_text(
         "--grid=a\n--seeds=0,1,2\n--probes=lbfgs,knn\n"
         f"--train_flagfile={tmp_path}/empty.cfg\n--eval_flagfile={tmp_path}/empty.cfg\n"
     )
     jobs = plan.jobs(plan.read(str(tmp_path / "plan.cfg")))
-    return jobs, runner.Place(runner.epath.Path(tmp_path / "runs"), data_dir="data")
-
-
-def calls(tmp_path) -> list[str]:
-    path = tmp_path / "calls.txt"
-    made = path.read_text().split() if path.exists() else []
-    path.unlink(missing_ok=True)
-    return made
+    where = place.Place(epath.Path(tmp_path / "runs"), data_dir="data")
+    where.make()
+    return jobs, where
 
 
 def test_runs_everything_once(study, tmp_path):
-    jobs, place = study
+    jobs, where = study
     said = []
-    assert runner.run_all(jobs, place, say=said.append) == ([], [])
+    assert runner.run_all(jobs, where, say=said.append) == ([], [])
     assert calls(tmp_path) == [
         "seed0",
         "lbfgs",
@@ -78,37 +52,37 @@ def test_runs_everything_once(study, tmp_path):
     assert not list((tmp_path / "runs").glob("*/representations"))
 
     again = []
-    assert runner.run_all(jobs, place, say=again.append) == ([], [])
+    assert runner.run_all(jobs, where, say=again.append) == ([], [])
     assert calls(tmp_path) == []
     assert again == ["9 runs, 9 of them finished, 0 to do"]
-    assert runner.command_lines(jobs, place) == []
+    assert runner.command_lines(jobs, where) == []
 
 
 def test_representations_stay_if_asked(study, tmp_path):
-    jobs, place = study
-    runner.run_all(jobs[:1], place, keep_representations=True, say=lambda _: None)
+    jobs, where = study
+    runner.run_all(jobs[:1], where, keep_representations=True, say=lambda _: None)
     assert (tmp_path / "runs" / "seed0" / "representations").exists()
 
 
 def test_a_failed_network_does_not_stop_the_others(study, tmp_path):
-    jobs, place = study
+    jobs, where = study
     (tmp_path / "failing.txt").write_text("1")
     said = []
-    failures = runner.run_all(jobs, place, say=said.append)
+    failures = runner.run_all(jobs, where, say=said.append)
     assert failures.failed == ["seed1"]
     assert failures.not_started == ["seed1/probes/lbfgs", "seed1/probes/knn"]
     assert any("failed: seed1: train.py: that went wrong (exit status 1" in line for line in said)
     assert calls(tmp_path).count("lbfgs") == 2
     # What is left to do is the failed network and its probes, and nothing else.
     (tmp_path / "failing.txt").write_text("")
-    assert runner.run_all(jobs, place, say=said.append) == ([], [])
+    assert runner.run_all(jobs, where, say=said.append) == ([], [])
     assert calls(tmp_path) == ["seed1", "lbfgs", "knn"]
 
 
 def test_a_failed_probe_does_not_stop_the_others(study, tmp_path):
-    jobs, place = study
+    jobs, where = study
     (tmp_path / "failing.txt").write_text("lbfgs")
-    failures = runner.run_all(jobs, place, say=lambda _: None)
+    failures = runner.run_all(jobs, where, say=lambda _: None)
     assert failures.failed == [f"seed{seed}/probes/lbfgs" for seed in range(3)]
     assert calls(tmp_path).count("knn") == 3
     # The representations wait for the probe that is still to come.
@@ -116,25 +90,25 @@ def test_a_failed_probe_does_not_stop_the_others(study, tmp_path):
 
 
 def test_a_program_that_leaves_no_result_has_failed(study, tmp_path):
-    jobs, place = study
+    jobs, where = study
     (tmp_path / "train.py").write_text("")
-    failures = runner.run_all(jobs, place, say=lambda _: None)
+    failures = runner.run_all(jobs, where, say=lambda _: None)
     assert failures.failed == ["seed0", "seed1", "seed2"]
 
 
 def test_other_flags_are_another_run(study, tmp_path):
-    jobs, place = study
-    runner.run_all(jobs[:1], place, say=lambda _: None)
-    assert place.is_finished(jobs[0].train)
+    jobs, where = study
+    runner.run_all(jobs[:1], where, say=lambda _: None)
+    assert where.is_finished(jobs[0].train)
     (tmp_path / "empty.cfg").write_text("--learning_rate=0.0001\n")
-    assert place.is_finished(jobs[0].train), "the same number in other words"
+    assert where.is_finished(jobs[0].train), "the same number in other words"
     (tmp_path / "empty.cfg").write_text("--learning_rate=0.1\n")
-    assert not place.is_finished(jobs[0].train)
+    assert not where.is_finished(jobs[0].train)
 
 
 def test_the_listed_commands_do_the_same(study, tmp_path):
-    jobs, place = study
-    lines = runner.command_lines(jobs, place)
+    jobs, where = study
+    lines = runner.command_lines(jobs, where)
     assert len(lines) == 3
     first = shlex.split(lines[0])
     assert first.count("&&") == 2
@@ -142,7 +116,7 @@ def test_the_listed_commands_do_the_same(study, tmp_path):
     assert "--data_dir=data" in first
     subprocess.run(lines[1], shell=True, check=True)
     assert calls(tmp_path) == ["seed1", "lbfgs", "knn"]
-    assert len(runner.command_lines(jobs, place)) == 2
+    assert len(runner.command_lines(jobs, where)) == 2
 
 
 # Runs until it is told to end, and notes that it was.
@@ -160,8 +134,8 @@ STUDY = """
 import pathlib, sys
 import study
 from programs import command_line
-from studies import runner
-runner.PROGRAMS = pathlib.Path({programs!r})
+from studies import place
+place.PROGRAMS = pathlib.Path({programs!r})
 command_line.run("study.py", study.main)
 """
 
@@ -190,15 +164,110 @@ def test_a_signal_ends_the_run_at_hand_too(study, tmp_path, number):
 
 def test_remaining_time_comes_from_the_most_similar_runs(study):
     jobs, _ = study
-    clock = runner.Clock()
+    clock = remaining_time.Clock()
     assert clock.remaining([(jobs[0], jobs[0].train)]) is None
     clock.add(jobs[0], jobs[0].train, 100.0)
     clock.add(jobs[0], jobs[0].evaluations[0], 10.0)
     left = [(jobs[1], run) for run in jobs[1].runs]
     assert clock.remaining(left) == 100.0 + 10.0 + 10.0
-    assert runner.duration(None) == "an unknown time"
-    assert [runner.duration(s) for s in (60, 600, 7200)] == [
+    assert remaining_time.duration(None) == "an unknown time"
+    assert [remaining_time.duration(s) for s in (60, 600, 7200)] == [
         "about 60 s",
         "about 10 min",
         "about 2.0 h",
     ]
+
+
+def test_a_network_that_another_process_has_comes_last(study, tmp_path):
+    jobs, where = study
+    with open(tmp_path / "runs" / "logs" / "seed0.lock", "w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+
+        def say(line: str) -> None:
+            if "seed2/probes/knn" in line:
+                other.close()
+
+        assert runner.run_all(jobs, where, say=say) == ([], [])
+    assert [name for name in calls(tmp_path) if "seed" in name] == ["seed1", "seed2", "seed0"]
+
+
+def test_what_another_process_finished_meanwhile_is_left_alone(study, tmp_path):
+    jobs, where = study
+
+    def say(line: str) -> None:
+        if line == "9 runs, 0 of them finished, 9 to do":
+            runner.run_all(jobs[1:2], where, say=lambda _: None)
+
+    assert runner.run_all(jobs, where, say=say) == ([], [])
+    assert calls(tmp_path).count("seed1") == 1
+
+
+@pytest.mark.parametrize(
+    ("held", "claimed", "free"),
+    [
+        (".", "0/1", False),
+        (".", "0/2", False),
+        ("logs/shard0of2", "0/2", False),
+        ("logs/shard0of2", "1/2", True),
+    ],
+)
+def test_one_study_at_a_time_or_one_of_each_shard(study, tmp_path, held, claimed, free):
+    _, where = study
+    directory = tmp_path / "runs" / held
+    directory.mkdir(exist_ok=True)
+    claim = locks.released_at_the_end(lambda argv: where.claim(*argv))
+    with open(directory / "lock", "w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        if free:
+            claim([claimed])
+        else:
+            with pytest.raises(ValueError, match="is at work there"):
+                claim([claimed])
+    claim([claimed])
+
+
+def test_a_shard_keeps_the_whole_study_out_and_no_other_shard(study, tmp_path):
+    _, where = study
+    claim = locks.released_at_the_end(lambda argv: where.claim(*argv))
+    with open(tmp_path / "runs" / "lock", "w") as other:
+        fcntl.flock(other, fcntl.LOCK_SH)
+        claim(["1/2"])
+        with pytest.raises(ValueError, match="wait for it to end, or give each a part"):
+            claim(["0/1"])
+
+
+def test_a_log_that_cannot_be_written_fails_its_run_alone(study, tmp_path):
+    jobs, where = study
+    (tmp_path / "runs" / "logs" / "seed1.log").mkdir()
+    failures = runner.run_all(jobs, where, say=lambda _: None)
+    assert failures.failed == ["seed1"]
+    assert calls(tmp_path).count("lbfgs") == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("flags.cfg", b"\xff"),
+        ("flags.cfg", b""),
+        ("saved_model/saved_model.pb", b""),
+        ("probes/lbfgs/results.json", b"[]"),
+        ("probes/lbfgs/results.json", b""),
+    ],
+)
+def test_a_damaged_result_is_made_again(study, tmp_path, file, content):
+    jobs, where = study
+    runner.run_all(jobs[:1], where, say=lambda _: None)
+    calls(tmp_path)
+    (tmp_path / "runs" / "seed0" / file).write_bytes(content)
+    assert runner.run_all(jobs[:1], where, say=lambda _: None) == ([], [])
+    assert calls(tmp_path) == ["lbfgs" if "probes" in file else "seed0"]
+
+
+def test_a_program_that_prints_no_text(study, tmp_path):
+    jobs, where = study
+    (tmp_path / "train.py").write_text(
+        "import sys\nsys.stderr.buffer.write(b'\\xff went wrong\\n')\nsys.exit(1)"
+    )
+    said = []
+    runner.run_all(jobs[:1], where, say=said.append)
+    assert any("\ufffd went wrong (exit status 1" in line for line in said)

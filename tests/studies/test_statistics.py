@@ -36,7 +36,7 @@ def test_resampled_coefficients_are_scipys():
     random = np.random.default_rng(0)
     # Small whole numbers, so that there are ties.
     first, second = random.integers(0, 4, (2, 50, 5)).astype(float)
-    table = statistics._coefficients_of_rows(first, second)
+    table = statistics.coefficients_of_rows(first, second)
     expected = [
         (stats.spearmanr(a, b).statistic, stats.kendalltau(a, b).statistic)
         for a, b in zip(first, second, strict=True)

@@ -13,7 +13,7 @@ from tests.studies import synthetic
 @pytest.fixture
 def plan(tmp_path) -> str:
     """A plan of two networks with a probe each."""
-    (tmp_path / "train.cfg").write_text("--dataset=imagenet2012\n--widening_factor=16\n")
+    (tmp_path / "train.cfg").write_text("--dataset=imagenet2012\n--widening_factor=16\n--batch_size=256\n")
     (tmp_path / "eval.cfg").write_text("--dataset=imagenet2012\n")
     (tmp_path / "small.cfg").write_text(
         f"--train_flagfile={tmp_path}/train.cfg\n--eval_flagfile={tmp_path}/eval.cfg\n"
@@ -81,7 +81,27 @@ def test_bad_input_is_one_line(plan, tmp_path):
         "is no directory": [f"--report={tmp_path / 'none'}"],
         "--accelerators=0": [f"--plan={plan}", "--estimate", "--accelerators=0"],
         "--utilisation": [f"--plan={plan}", "--estimate", "--utilisation=2"],
+        "--peak_tflops": [f"--plan={plan}", "--estimate", "--peak_tflops=inf"],
+        "--memory_gib=nan": [f"--plan={plan}", "--estimate", "--memory_gib=nan"],
+        "--bytes_per_number=0": [f"--plan={plan}", "--estimate", "--bytes_per_number=0"],
+        "--images_per_second=/nowhere": [f"--plan={plan}", "--images_per_second=/nowhere"],
+        "--report names no directory": ["--report="],
+        "holds no run": [f"--report={tmp_path / 'empty'}"],
+        "is a file: name a directory": [f"--report={tmp_path / 'study'}", f"--output={plan}"],
+        f"--output={plan}/x cannot be written (Not a directory)": [
+            *(f"--report={tmp_path / 'study'}", f"--output={plan}/x")
+        ],
+        "--plan runs a study and --report reads one": [f"--plan={plan}", "--report=x"],
+        "--output is where --report=DIR goes": [f"--plan={plan}", "--output=x"],
+        "give --list or --estimate": [f"--plan={plan}", "--list", "--estimate"],
+        f"--workdir={plan} is no directory": [f"--plan={plan}", "--list", f"--workdir={plan}"],
+        f"--workdir={plan}/x cannot be written": [f"--plan={plan}", f"--workdir={plan}/x"],
+        "--workdir=gs://b/x: name a directory of this": [f"--plan={plan}", "--workdir=gs://b/x"],
     }
+    for shard in ("3/2", "0/0", "a/b", "-1/2", "1", "0/2/3", "0x1/2", "1e0/2", "", "/"):
+        cases[f"--shard={shard}: use i/n"] = [f"--plan={plan}", f"--shard={shard}", "--list"]
+    (tmp_path / "empty").mkdir()
+    synthetic.network(tmp_path / "study")
     for expected, error in zip(
         cases, command_line.errors("study.py", list(cases.values())), strict=True
     ):
