@@ -3,49 +3,10 @@
 import json
 import pathlib
 
-from tests.bad_inputs.inputs import (
-    EVAL,
-    cut,
-    directory,
-    earlier,
-    fifo,
-    flip,
-    images,
-    network,
-    then,
-    write,
-)
+from tests.bad_inputs.damage import cut, directory, fifo, flip, then, write
+from tests.bad_inputs.stock import EVAL, evaluated, images, network
 from tests.bad_inputs.trial import Prepare, Trial
 
-WRONG = {
-    "layers": ("", "block7", "block1,,block2", ","),
-    "probe": ("", "svm"),
-    "l2": ("-1", "nan", "inf", "1e400", "much", ""),
-    "max_updates": ("0", "-1"),
-    "neighbours": ("0", "-1"),
-    "train_fraction": ("0", "-1", "1.1", "nan"),
-    "train_batch_size": ("-1",),
-    "epochs": ("-1", "1099511627776"),
-    "learning_rate": ("-1", "nan"),
-    "decay_epochs": ("-1", "3,2", "auto,3", "nan"),
-    "checkpoint_every_steps": ("0", "-1"),
-    "resize_size": ("-1", "2147483648", "20"),
-    "crop_size": ("-1", "100", "1099511627776"),
-    "pooling": ("min",),
-    "max_features": ("0", "-1"),
-    "dtype": ("bfloat16",),
-    "batch_size": ("0", "-1", "1000000000000"),
-    "strategy": ("gpu",),
-    "max_bad_fraction": ("-1", "2", "nan"),
-    "seed": ("-1", "x"),
-    "train_split": ("", "half"),
-    "val_split": ("", "half"),
-    "dataset": ("", "folders"),
-    "data_dir": ("{tmp}/nowhere", "http://host/x"),
-    "workdir": ("", "http://host/x", "{tmp}/images/a/000.jpg"),
-    "representations_dir": ("{tmp}/images/a/000.jpg", "gs://bucket/x", "http://host/x"),
-    "compare": ("{tmp}/nowhere", "{tmp}/images"),
-}
 REPRESENTATIONS = "probe/representations/train"
 # Damage to what an evaluation left: measured again, or told.
 DAMAGED: dict[str, Prepare] = {
@@ -119,22 +80,11 @@ def trials() -> list[Trial]:
     """Flags out of range, data that makes no sense, and what an earlier start left."""
     found = [
         Trial(
-            f"eval --{flag}={value}",
-            "eval",
-            (*EVAL, f"--{flag}={value}"),
-            prepare=network,
-            absent=("probe/results.json",),
-        )
-        for flag, values in WRONG.items()
-        for value in values
-    ]
-    found += [
-        Trial(
             f"evaluated, then {name}",
             "eval",
             EVAL,
             refused=None,
-            prepare=then(network, earlier("eval", *EVAL), make),
+            prepare=then(evaluated, make),
         )
         for name, make in DAMAGED.items()
     ]
@@ -142,7 +92,7 @@ def trials() -> list[Trial]:
         Trial(
             f"compared with results {name}",
             "eval",
-            ("--compare", "{tmp}/one", "{tmp}/two", "--workdir={tmp}/both"),
+            ("--compare", "one", "two", "--workdir=both"),
             refused=None,
             says="two",
             prepare=_compared(content),
@@ -178,8 +128,6 @@ def trials() -> list[Trial]:
             EVAL,
             prepare=then(network, lambda root: images(root, classes=(".",))),
         ),
-        Trial("eval of nothing", "eval", ()),
-        Trial("eval with a word too many", "eval", (*EVAL, "word"), prepare=network),
     ]
     return found
 

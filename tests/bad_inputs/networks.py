@@ -1,17 +1,7 @@
 """Exports that are damaged, and SavedModels that are something else."""
 
-from tests.bad_inputs.inputs import (
-    EVAL,
-    cut,
-    directory,
-    fifo,
-    flip,
-    images,
-    network,
-    remove,
-    then,
-    write,
-)
+from tests.bad_inputs.damage import cut, directory, fifo, flip, remove, then, write
+from tests.bad_inputs.stock import EVAL, images, network
 from tests.bad_inputs.trial import Prepare, Trial
 
 MODEL = "network/saved_model"

@@ -1,17 +1,7 @@
 """Run directories that hold something else than a run, or a damaged one."""
 
-from tests.bad_inputs.inputs import (
-    TRAIN,
-    cut,
-    directory,
-    earlier,
-    fifo,
-    flip,
-    images,
-    link,
-    then,
-    write,
-)
+from tests.bad_inputs.damage import cut, directory, fifo, flip, link, then, write
+from tests.bad_inputs.stock import TRAIN, images, trained
 from tests.bad_inputs.trial import Prepare, Trial
 
 # Things in a new run's directory that are no run: it begins, or says what is in its way.
@@ -82,7 +72,7 @@ def trials() -> list[Trial]:
             "train",
             TRAIN,
             refused=None,
-            prepare=then(images, earlier("train", *TRAIN), make),
+            prepare=then(trained, make),
         )
         for name, make in DAMAGED.items()
     ]
@@ -91,7 +81,7 @@ def trials() -> list[Trial]:
         Trial(
             f"permutations_file: {name}",
             "train",
-            (*TRAIN, *jigsaw, "--permutations_file={tmp}/permutations"),
+            (*TRAIN, *jigsaw, "--permutations_file=permutations"),
             says="permutations",
             prepare=then(images, make),
             absent=("run/saved_model",),
@@ -104,7 +94,7 @@ def trials() -> list[Trial]:
             "train",
             (*TRAIN, "--batch_size=4"),
             says="--batch_size",
-            prepare=then(images, earlier("train", *TRAIN)),
+            prepare=trained,
         ),
         Trial(
             "finished run, a flag of another task",
@@ -112,7 +102,7 @@ def trials() -> list[Trial]:
             (*TRAIN, "--margin=0.7"),
             refused=False,
             says="--margin",
-            prepare=then(images, earlier("train", *TRAIN)),
+            prepare=trained,
         ),
     ]
     return found

@@ -3,7 +3,7 @@
 import json
 import pathlib
 
-from tests.bad_inputs.inputs import cut, directory, fifo, link, then, write
+from tests.bad_inputs.damage import cut, directory, fifo, link, then, write
 from tests.bad_inputs.trial import Prepare, Trial
 
 # A plan's lines after the flag file of its runs.
@@ -26,11 +26,10 @@ RESULTS = {
 }
 
 
-def _study(root: pathlib.Path) -> None:
+def study(root: pathlib.Path) -> None:
     """Two finished runs, of which a trial damages the first."""
     for k in (1, 2):
         run = root / "study" / f"rotation-k{k}"
-        write("x", "")(root)
         (run / "saved_model").mkdir(parents=True)
         flags = f"--task=rotation\n--architecture=vgg19_bn\n--widening_factor={k}\n--epochs=1\n"
         (run / "flags.cfg").write_text(flags)
@@ -80,24 +79,24 @@ def trials() -> list[Trial]:
         Trial(
             f"plan with {name}",
             "study",
-            ("--plan={tmp}/plan.cfg", "--list", "--workdir={tmp}/study"),
+            ("--plan=plan.cfg", "--list", "--workdir=study"),
             says="plan.cfg",
             prepare=then(
                 write("train.cfg", "--dataset=folder\n"),
-                _plan("--train_flagfile={tmp}/train.cfg", lines),
+                _plan("--train_flagfile=train.cfg", lines),
             ),
         )
         for name, lines in PLANS.items()
     ]
     plan = then(
         write("train.cfg", "--dataset=folder\n"),
-        _plan("--train_flagfile={tmp}/train.cfg", "--grid=g\n--tasks=rotation"),
+        _plan("--train_flagfile=train.cfg", "--grid=g\n--tasks=rotation"),
     )
     found += [
         Trial(
             f"study {' '.join(arguments)}",
             "study",
-            ("--plan={tmp}/plan.cfg", "--list", "--workdir={tmp}/study", *arguments),
+            ("--plan=plan.cfg", "--list", "--workdir=study", *arguments),
             prepare=plan,
         )
         for arguments in (
@@ -110,22 +109,22 @@ def trials() -> list[Trial]:
             ("--utilisation=0", "--estimate"),
             ("--utilisation=nan", "--estimate"),
             ("--memory_gib=-1", "--estimate"),
-            ("--images_per_second={tmp}/nowhere", "--estimate"),
-            ("--images_per_second={tmp}", "--estimate"),
-            ("--plan={tmp}/nowhere",),
-            ("--plan={tmp}",),
+            ("--images_per_second=nowhere", "--estimate"),
+            ("--images_per_second=.", "--estimate"),
+            ("--plan=nowhere",),
+            ("--plan=.",),
             ("--plan=/dev/zero",),
-            ("--report={tmp}/nowhere",),
-            ("--report={tmp}/plan.cfg",),
+            ("--report=nowhere",),
+            ("--report=plan.cfg",),
         )
     ]
     found += [
         Trial(
             f"report with {name}",
             "study",
-            ("--report={tmp}/study", "--output={tmp}/report"),
+            ("--report=study", "--output=report"),
             refused=False,
-            prepare=then(_study, make),
+            prepare=then(study, make),
         )
         for name, make in ODD_RUNS.items()
     ]

@@ -1,73 +1,14 @@
-"""What the trials are made of: small folders of images, a network, and ways to damage files."""
+"""Ways to damage files, and things that are no files: each a preparation of a trial."""
 
 import os
 import pathlib
 import shutil
 import socket
-from collections.abc import Callable
 
-import numpy as np
-from PIL import Image
-
-from tests.bad_inputs.trial import Prepare, Trial, run
-
-TRAIN = (
-    "--architecture=vgg19_bn",
-    "--widening_factor=1",
-    "--resize_size=36",
-    "--crop_size=32",
-    "--batch_size=8",
-    "--epochs=1",
-    "--warmup_epochs=0",
-    "--data_dir={tmp}/images",
-    "--workdir={tmp}/run",
-)
-EVAL = (
-    "--saved_model={tmp}/network/saved_model",
-    "--train_split=trainval",
-    "--val_split=test",
-    "--batch_size=8",
-    "--probe=knn",
-    "--layers=pre_logits",
-    "--data_dir={tmp}/images",
-    "--workdir={tmp}/probe",
-)
-
-_network = pathlib.Path()
+from tests.bad_inputs.trial import Prepare
 
 
-def images(root: pathlib.Path, count: int = 40, classes: tuple[str, ...] = ("a", "b")) -> None:
-    """JPEGs of 40×48 below `images`, round robin over the classes; `.` for none."""
-    random = np.random.default_rng(0)
-    for number in range(count):
-        folder = root / "images" / classes[number % len(classes)]
-        folder.mkdir(parents=True, exist_ok=True)
-        pixels = random.integers(0, 256, (40, 48, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number:03}.jpg")
-
-
-def make_network(directory: pathlib.Path) -> None:
-    """Exports an untrained network once, for `network` to copy.
-
-    Raises:
-        RuntimeError: train.py could not.
-    """
-    global _network
-    images(directory)
-    made = Trial("network", "train", ())
-    outcome = run(made, (*TRAIN, "--epochs=0"), directory)
-    if outcome.status:
-        raise RuntimeError(f"no network to try: {outcome.errors}")
-    _network = directory / "run"
-
-
-def network(root: pathlib.Path) -> None:
-    """An untrained network's run directory, `network`, and images."""
-    images(root)
-    shutil.copytree(_network, root / "network")
-
-
-def then(*steps: Callable[[pathlib.Path], object]) -> Prepare:
+def then(*steps: Prepare) -> Prepare:
     """One preparation after the other."""
 
     def prepare(root: pathlib.Path) -> None:
@@ -160,21 +101,6 @@ def link(name: str, target: str) -> Prepare:
     def prepare(root: pathlib.Path) -> None:
         _make_room(root / name)
         (root / name).symlink_to(target.replace("{tmp}", str(root)))
-
-    return prepare
-
-
-def earlier(program: str, *arguments: str) -> Prepare:
-    """A run of a program that has to succeed.
-
-    Raises:
-        RuntimeError: it did not.
-    """
-
-    def prepare(root: pathlib.Path) -> None:
-        outcome = run(Trial("earlier", program, ()), arguments, root)
-        if outcome.status:
-            raise RuntimeError(f"{program} failed before the trial: {outcome.errors[-500:]}")
 
     return prepare
 
