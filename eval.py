@@ -23,9 +23,11 @@ from absl import flags, logging
 from etils import epath
 
 import data
+from data import images, overlap, pipeline
 from data.options import DataOptions
 from evaluate import (
     comparison,
+    coverage,
     gradient_probe,
     low_data,
     model_card,
@@ -35,6 +37,7 @@ from evaluate import (
     representation_files,
     representations,
     saved_models,
+    trial_pass,
 )
 from evaluate.label_free import label_free_scores
 from evaluate.probes import ProbeOptions
@@ -51,14 +54,17 @@ class RunOptions:
     """What is measured, on which images, and where it is left."""
 
     workdir: str | None = option(
-        None, "The run's directory: representations, results, plot.", may_differ=True
+        None, "The run's directory: representations, results, plot.", may_differ=True, path=True
     )
     compare: tuple[str, ...] = option(
         (),
         "Directories of finished runs to put side by side: --compare A B, --compare=A,B.",
         check=tuple,
+        path=True,
     )
-    saved_model: str | None = option(None, "The network: a SavedModel as train.py exports it.")
+    saved_model: str | None = option(
+        None, "The network: a SavedModel as train.py exports it.", path=True
+    )
     train_split: str = option("train", "Labelled images to fit the probes to.")
     val_split: str = option("val", "Labelled images to measure the probes on.")
     train_fraction: float = option(
@@ -69,7 +75,7 @@ class RunOptions:
         maximum=1,
     )
     representations_dir: str | None = option(
-        None, "Default: representations/ in --workdir.", may_differ=True
+        None, "Default: representations/ in --workdir.", may_differ=True, path=True
     )
     checkpoint_every_steps: int = option(
         500,
@@ -109,18 +115,20 @@ def main(argv: list[str]) -> None:
         return
     if len(argv) > 1:
         raise ValueError(f"what is {argv[1]}? Every option begins with -- and a name")
-    images = options.read(DataOptions)
-    extraction = options.read(ExtractOptions, max_bad_fraction=images.max_bad_fraction)
+    data_options = options.read(DataOptions)
+    extraction = options.read(ExtractOptions, max_bad_fraction=data_options.max_bad_fraction)
     probe = options.read(ProbeOptions, seed=run.seed)
     training_options = options.read(ProtocolOptions)
     devices = options.read(DeviceOptions)
-    flag_texts = options.texts(run, images, extraction, probe, training_options, devices)
+    flag_texts = options.texts(run, data_options, extraction, probe, training_options, devices)
     for name in options.inapplicable(*GROUPS, chosen=probe.probe):
         logging.warning("--%s says nothing to --probe=%s and is ignored", name, probe.probe)
     low_data.check_fraction(run.train_fraction)
     protocol = None
     if probe.probe in protocols.PAPER:
         protocol = protocols.build(probe.probe, l2=probe.l2, **dataclasses.asdict(training_options))
+
+    workdir = run_directory.locate(run.workdir)
 
     # ---------------------------------------------------------------- network and data
     if devices.strategy == "multi_worker":
@@ -140,26 +148,28 @@ def main(argv: list[str]) -> None:
     extraction = dataclasses.replace(extraction, resize_size=resize_size, crop_size=crop_size)
     representations.check_layers(model, extraction.layers)
     splits = {
-        name: data.load(images.dataset, split, images.data_dir)
+        name: data.load(data_options.dataset, split, data_options.data_dir)
         for name, split in (("train", run.train_split), ("val", run.val_split))
     }
+    for records in splits.values():
+        pipeline.check_first(records, images.CentralCrop(resize_size, crop_size))
     num_classes = splits["train"].num_classes
     if num_classes < 2:
         raise ValueError(
-            f"{images.dataset} has {num_classes or 'no'} labels to probe with, not two or more; "
-            "a folder needs a sub-folder per class"
+            f"{data_options.dataset} has {num_classes or 'no'} labels to probe with, not two or "
+            "more; a folder needs a sub-folder per class"
         )
     if protocol:
         protocols.steps_per_epoch(protocol, round(run.train_fraction * splits["train"].size) or 1)
 
+    shared = overlap.shared(splits["train"], splits["val"])
+    trial_pass.check(model, extraction, strategy)
+
     # ---------------------------------------------------------------- run directory
-    directory = epath.Path(
-        run.representations_dir or epath.Path(run.workdir or "") / "representations"
-    )
+    directory = epath.Path(run.representations_dir or workdir / "representations")
     representation_files.check_local(directory)
-    workdir = run_directory.claim(
-        run.workdir, flag_texts, options.may_differ(*GROUPS, chosen=probe.probe)
-    )
+    may_differ = options.may_differ(*GROUPS, chosen=probe.probe)
+    run_directory.claim(run.workdir, flag_texts, may_differ)
 
     # ---------------------------------------------------------------- representations
     val = representations.extract(model, splits["val"], extraction, directory / "val", strategy)
@@ -167,6 +177,7 @@ def main(argv: list[str]) -> None:
     if protocol and protocol.augmentation == "crop":
         train = None
         part = low_data.records_part(splits["train"], run.train_fraction, run.seed)
+        labels = low_data.labels_of(part)
         training = AugmentedExamples(model, part, extraction)
     else:
         train = representations.extract(
@@ -174,8 +185,16 @@ def main(argv: list[str]) -> None:
         )
         source["train"] = train.description
         labelled = low_data.subset(train.labels, run.train_fraction, run.seed, train.positions)
+        labels = train.labels[labelled]
         if protocol:
             training = CachedExamples(train, num_classes, labelled)
+    covered = coverage.check(
+        labels,
+        val.labels,
+        splits["train"].class_names,
+        overlap=shared,
+        neighbours=probe.neighbours if probe.probe == "knn" else None,
+    )
 
     # ---------------------------------------------------------------- probes
     if protocol:
@@ -210,7 +229,7 @@ def main(argv: list[str]) -> None:
     results = {
         "saved_model": run.saved_model,
         "fingerprint": model.fingerprint,
-        "dataset": images.dataset,
+        "dataset": data_options.dataset,
         "train_split": run.train_split,
         "val_split": run.val_split,
         "classes": num_classes,
@@ -219,6 +238,7 @@ def main(argv: list[str]) -> None:
         "train_examples": len(labelled) if train else training.size - left_out,
         "val_examples": len(val.labels),
         "unreadable": left_out + val.unreadable,
+        **dataclasses.asdict(covered),
         "probe": probe.probe,
         "l2": flag_texts["l2"],
         "training": dataclasses.asdict(protocol) if protocol else None,
@@ -231,7 +251,7 @@ def main(argv: list[str]) -> None:
     run_directory.write_whole(workdir / "results.json", json.dumps(results, indent=2) + "\n")
     report.plot({workdir.name: results}, workdir / "accuracy_by_layer.png")
     model_card.append(results)
-    print(report.table(results))
+    print("\n".join([report.table(results), *coverage.remarks(results)]))
     print(f"\n{workdir / 'results.json'}\n{workdir / 'accuracy_by_layer.png'}")
 
 

@@ -11,59 +11,54 @@ import dataclasses
 import shlex
 import sys
 
-from absl import flags
 from etils import epath
 
-from programs import command_line, locks
+from programs import command_line, locks, options
+from programs.options import option
 from studies import place, plan, rates, record, run_files, runner, runs
 from studies.cost import estimate
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-    """The flags of a call; see their help."""
+class StudyOptions:
+    """What a call of study.py does; see the help of each option."""
 
-    plan: str
-    workdir: str
-    data_dir: str
-    list: bool
-    shard: str
-    report: str
-    output: str
-    keep_representations: bool
-    estimate: bool
-    accelerators: int
-    memory_gib: float
-    peak_tflops: float
-    utilisation: float
-    bytes_per_number: int
-    images_per_second: str
+    plan: str | None = option(None, "The flag file that describes the grids of runs.")
+    workdir: str | None = option(None, "The study's directory; default: runs/ and the plan's name.")
+    data_dir: str | None = option(None, "The data sets' directory for all runs.")
+    list: bool = option(False, "Print the commands that are left to do, and run nothing.")
+    shard: str = option("0/1", "i/n: only every n-th network from the i-th, i from 0 to n-1.")
+    report: str | None = option(None, "The directory of a study to report on; runs nothing.")
+    output: str | None = option(None, "Where the report goes; default: report/ in the study's.")
+    keep_representations: bool = option(
+        False, "Keep representations after their network's last evaluation."
+    )
+    estimate: bool = option(False, "Print what the plan would take, and run nothing.")
+    accelerators: int = option(1, "How many share a run's batch.", minimum=1, maximum=1_000_000)
+    memory_gib: float = option(
+        0.0,
+        "Of each: networks that are estimated not to fit are skipped; 0: none is.",
+        minimum=0.0,
+    )
+    peak_tflops: float = option(156.0, "For --estimate: of each (an A100's in TF32).", minimum=0.0)
+    utilisation: float = option(
+        0.3,
+        "For --estimate: the share of that which a step reaches.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    bytes_per_number: int = option(
+        4, "Of activations: 4 in float32, 2 in bfloat16.", minimum=1, maximum=8
+    )
+    images_per_second: str | None = option(
+        None,
+        "For --estimate: a CSV file of measurements on one accelerator, to take instead of "
+        "arithmetic; columns task, architecture, widening_factor, images_per_second.",
+    )
 
 
-flags.DEFINE_string("plan", None, "The flag file that describes the grids of runs.")
-flags.DEFINE_string("workdir", None, "The study's directory; default: runs/ and the plan's name.")
-flags.DEFINE_string("data_dir", None, "The data sets' directory for all runs.")
-flags.DEFINE_bool("list", False, "Print the commands that are left to do, and run nothing.")
-flags.DEFINE_string("shard", "0/1", "i/n: only every n-th network from the i-th, i from 0 to n-1.")
-flags.DEFINE_string("report", None, "The directory of a study to report on; runs nothing.")
-flags.DEFINE_string("output", None, "Where the report goes; default: report/ in the study's.")
-flags.DEFINE_bool(
-    "keep_representations", False, "Keep representations after their network's last evaluation."
-)
-flags.DEFINE_bool("estimate", False, "Print what the plan would take, and run nothing.")
-flags.DEFINE_integer("accelerators", 1, "How many share a run's batch.")
-flags.DEFINE_float(
-    "memory_gib", 0.0, "Of each: networks that are estimated not to fit are skipped; 0: none is."
-)
-flags.DEFINE_float("peak_tflops", 156.0, "For --estimate: of each (an A100's in TF32).")
-flags.DEFINE_float("utilisation", 0.3, "For --estimate: the share of that which a step reaches.")
-flags.DEFINE_integer("bytes_per_number", 4, "Of activations: 4 in float32, 2 in bfloat16.")
-flags.DEFINE_string(
-    "images_per_second",
-    None,
-    "For --estimate: a CSV file of measurements on one accelerator, to take instead of arithmetic; "
-    "columns task, architecture, widening_factor, images_per_second.",
-)
+GROUPS = (StudyOptions,)
+options.define(*GROUPS)
 
 
 @locks.released_at_the_end
@@ -72,8 +67,7 @@ def main(argv: list[str]) -> None:
         raise ValueError(f"what is {argv[1]}? Every option begins with -- and a name")
 
     # ---------------------------------------------------------------- flags
-    names = [field.name for field in dataclasses.fields(Config)]
-    config = Config(**{name: flags.FLAGS[name].value for name in names})
+    config = options.read(StudyOptions)
     if config.plan and config.report is not None:
         raise ValueError("--plan runs a study and --report reads one: give one of them at a time")
     if config.report is not None:
@@ -147,7 +141,7 @@ def main(argv: list[str]) -> None:
     decide()
     candidates = runner.open_candidates(needed, study)
     if candidates:
-        runner.run_all(candidates, study)
+        runner.run_all(candidates, study, candidates=True)
     decisions = decide()
     # That the loss was not finite at a rate is an answer, and no failure.
     failed = [job.train.name for job in runner.open_candidates(needed, study)]
@@ -165,7 +159,7 @@ def main(argv: list[str]) -> None:
         )
 
 
-def report(config: Config) -> None:
+def report(config: StudyOptions) -> None:
     """Reads what was measured, and writes the tables and figures."""
     from studies import collect, page  # Importing matplotlib takes as long as all else of a plan.
 

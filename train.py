@@ -13,21 +13,30 @@ import dataclasses
 
 import keras
 from absl import flags, logging
-from etils import epath
 
 import data
 import pretext
-from data import pipeline
+from data import overlap, pipeline
 from data.options import DataOptions, ServiceOptions
 from data.service import DataService
 from optimisation.momentum import Momentum
 from optimisation.schedule import ScheduleOptions
-from pretext import model_card, precision, recipes
-from pretext.export import ExportOptions, export, export_keras, is_whole
+from pretext import model_card, network_size, precision, recipes, run_summary
+from pretext.export import ExportOptions, export, export_keras, is_whole, is_whole_keras_file
 from pretext.loop import Loop, LoopOptions
 from pretext.network import NetworkOptions, build_backbone
 from pretext.trainer import PretextTrainer
-from programs import command_line, locks, metrics_file, options, run_directory, strategies, workers
+from programs import (
+    command_line,
+    devices,
+    locks,
+    metrics_file,
+    options,
+    out_of_memory,
+    run_directory,
+    strategies,
+    workers,
+)
 from programs.options import option
 from programs.strategies import DeviceOptions
 
@@ -37,7 +46,7 @@ class RunOptions:
     """What is run, where, and on which images."""
 
     workdir: str | None = option(
-        None, "The run's directory: checkpoints, metrics, export.", may_differ=True
+        None, "The run's directory: checkpoints, metrics, export.", may_differ=True, path=True
     )
     task: str = option("rotation", f"The pretext task: {', '.join(pretext.TASKS)}.")
     train_split: str = option("train", "Images to train on: train, trainval, …")
@@ -59,6 +68,10 @@ options.define(*GROUPS)
 
 
 @locks.released_at_the_end
+@out_of_memory.explained(
+    "use a smaller --batch_size, a larger --gradient_accumulation, --precision=bfloat16 or a "
+    "smaller --widening_factor"
+)
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise ValueError(f"what is {argv[1]}? Every option begins with -- and a name")
@@ -66,7 +79,7 @@ def main(argv: list[str]) -> None:
     # ---------------------------------------------------------------- flags
     run = options.read(RunOptions)
     auto = recipes.values(run.task, epochs=flags.FLAGS["epochs"].value)
-    images = options.read(DataOptions)
+    data_options = options.read(DataOptions)
     decoding = options.read(ServiceOptions)
     network = options.read(NetworkOptions)
     task_options = options.read(
@@ -75,45 +88,58 @@ def main(argv: list[str]) -> None:
         weight_decay=network.weight_decay,
         synchronized_batch_norm=network.synchronized_batch_norm,
     )
-    loop = options.read(LoopOptions, auto, max_bad_fraction=images.max_bad_fraction)
+    loop = options.read(LoopOptions, auto, max_bad_fraction=data_options.max_bad_fraction)
     schedule = options.read(ScheduleOptions, auto)
-    devices = options.read(DeviceOptions)
+    hardware = options.read(DeviceOptions)
     exported = options.read(ExportOptions)
     flag_texts = options.texts(
-        run, images, decoding, task_options, network, loop, schedule, devices, exported
+        run, data_options, decoding, task_options, network, loop, schedule, hardware, exported
     )
     for name in options.inapplicable(*GROUPS, chosen=run.task):
         logging.warning("--%s says nothing to --task=%s and is ignored", name, run.task)
     pretext.build(run.task, task_options)  # A wrong flag is told before a data set is opened.
+    workdir = run_directory.locate(run.workdir)
     if decoding.data_service:
         service = DataService(decoding.data_service, decoding.data_service_jobs)
         service.check()
         loop = dataclasses.replace(loop, service=service)
 
     # ---------------------------------------------------------------- data and devices
-    strategy = strategies.build(devices.strategy, devices.tpu)
+    strategy = strategies.build(hardware.strategy, hardware.tpu)
     strategies.check_batch_size(strategy, loop.batch_size, loop.gradient_accumulation)
     if loop.jit:
         strategies.check_compilation(
             strategy, network.synchronized_batch_norm, task_options.global_negatives
         )
     training = validation = None
+    shared = 0
     if loop.epochs or run.task == "supervised":
-        training = data.load(images.dataset, run.train_split, images.data_dir)
-        validation = data.load(images.dataset, run.val_split, images.data_dir)
+        training = data.load(data_options.dataset, run.train_split, data_options.data_dir)
+        validation = data.load(data_options.dataset, run.val_split, data_options.data_dir)
         task_options = dataclasses.replace(task_options, num_classes=training.num_classes)
+        if loop.epochs:
+            shared = overlap.shared(training, validation)
 
     # ---------------------------------------------------------------- task, network and optimiser
     task = pretext.build(run.task, task_options)
+    replicas = strategy.num_replicas_in_sync
+    if loop.epochs:
+        task.check_batch(loop.batch_size // replicas // loop.gradient_accumulation, replicas)
+        pipeline.check_first(training, task.train_view)
+        pipeline.check_first(validation, task.pretext_view)
+
+    def backbone() -> keras.Model:
+        return build_backbone(task, network, task_options.crop_size)
+
+    network_size.check(lambda: PretextTrainer(task, backbone()), devices.memory(strategy))
     keras.utils.set_random_seed(loop.seed)
     with (
         workers.told_when_gone(strategy),
         strategy.scope(),
         precision.computing_in(network.precision),
     ):
-        backbone = build_backbone(task, network, task_options.crop_size)
         loss_scale = precision.LossScale() if network.precision == "float16" else None
-        trainer = PretextTrainer(task, backbone, strategy.num_replicas_in_sync, loss_scale)
+        trainer = PretextTrainer(task, backbone(), replicas, loss_scale)
         if loop.epochs:
             steps = pipeline.steps_per_epoch(training, loop.batch_size)
             rate = schedule.in_steps(loop.batch_size, steps)
@@ -122,41 +148,59 @@ def main(argv: list[str]) -> None:
     # ---------------------------------------------------------------- run directory
     # Last of the checks, so that a run that cannot start leaves nothing behind.
     is_chief = strategies.is_chief(strategy)
-    workdir = epath.Path(run.workdir or "")
     if is_chief:
         may_differ = options.may_differ(*GROUPS, chosen=run.task)
         run_directory.claim(run.workdir, flag_texts, may_differ)
     saved_model = workdir / "saved_model"
     keras_file = workdir / "backbone.keras"
-    with_keras_file = exported.export_keras and not keras_file.exists()
-    if is_whole(saved_model) and not with_keras_file:
+    with_keras_file = exported.export_keras and not is_whole_keras_file(keras_file)
+    with_saved_model = not is_whole(saved_model)
+    if not with_saved_model and not with_keras_file:
         print(f"{saved_model} is already there: this run is finished; delete it to export again")
         return
 
     # ---------------------------------------------------------------- training
+    training_run = model_card.Run(flag_texts)
     if loop.epochs:
-        Loop(trainer, strategy, loop, workdir, training, validation).run()
+        if is_chief:
+            summary = run_summary.Summary(
+                training=training,
+                validation=validation,
+                shared=shared,
+                epochs=loop.epochs,
+                batch_size=loop.batch_size,
+                rate=rate,
+                trainer=trainer,
+                export_precision=exported.export_precision,
+                export_keras=exported.export_keras,
+            )
+            run_summary.show(summary, strategy, network.precision, workdir)
+        training_loop = Loop(trainer, strategy, loop, workdir, training, validation)
+        training_loop.run()
+        training_run = dataclasses.replace(
+            training_run,
+            updates=training_loop.step,
+            train_images=training.size,
+            metrics=metrics_file.last(workdir / "metrics.csv", "val_"),
+            validation_images=validation.size,
+            shared_images=shared,
+        )
 
     # ---------------------------------------------------------------- export
     if is_chief:
-        backbone = build_backbone(task, network, task_options.crop_size)
-        trained = PretextTrainer(task, backbone)
+        trained = PretextTrainer(task, backbone())
         trained.set_weights(trainer.get_weights())
         if with_keras_file:
             export_keras(trained.backbone, keras_file)
             print(f"{keras_file}")
-        if not is_whole(saved_model):
+        if with_saved_model:
             export(
                 task,
                 trained.backbone,
                 trained.head,
                 saved_model,
                 precision=exported.export_precision,
-                run=model_card.Run(
-                    flags=flag_texts,
-                    train_images=training.size if loop.epochs else 0,
-                    metrics=metrics_file.last(workdir / "metrics.csv", "val_"),
-                ),
+                run=training_run,
             )
             print(f"{saved_model}")
     workers.wait_for_all(strategy)

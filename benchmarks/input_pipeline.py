@@ -137,12 +137,11 @@ def float_batches(paths: list[str], turned: bool = False) -> Iterator[object]:
         image = tf.image.convert_image_dtype(image, tf.float32)
         begin, size, _ = tf.image.sample_distorted_bounding_box(
             tf.shape(image),
-            tf.zeros([0, 0, 4]),
-            min_object_covered=0.0,
+            tf.constant([[[0.0, 0.0, 1.0, 1.0]]]),
+            min_object_covered=0.1,
             area_range=AREA,
             aspect_ratio_range=ASPECT,
             max_attempts=100,
-            use_image_if_no_bounding_boxes=True,
         )
         image = tf.image.resize(tf.slice(image, begin, size), [VIEW, VIEW])
         image = tf.image.random_flip_left_right(image)

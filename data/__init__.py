@@ -5,6 +5,7 @@ from programs import quiet  # noqa: F401, I001
 
 from data import builders, folder, imagenet
 from data.records import Records
+from programs import paths
 
 
 def load(name: str, split: str, data_dir: str | None = None) -> Records:
@@ -21,8 +22,9 @@ def load(name: str, split: str, data_dir: str | None = None) -> Records:
     Raises:
         ValueError: one line that says what is wrong with the name, the directory or the split.
     """
+    data_dir = paths.from_flag(data_dir or "", "data_dir")
     if name == "folder":
-        return folder.load(split, data_dir or "")
+        return folder.load(split, data_dir)
     if name.split(":")[0] == imagenet.NAME:
         return imagenet.load(name, split, data_dir or None)
     return builders.load(name, split, data_dir or None)

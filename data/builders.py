@@ -1,15 +1,22 @@
 """TensorFlow data sets by name, and the data sets that this project draws or brings itself."""
 
+import contextlib
+import dataclasses
 import difflib
 import functools
 import importlib
+import os
 import re
+import sys
+from collections.abc import Iterator
 
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from absl import logging
+from etils import epath
 
-from data import splits
-from data.records import Records
+from data import imagenet_archives, prepared_files, splits
+from data.records import Records, Span
 
 # Imported when asked for: a builder's drawing or reading code need not load with every program.
 OWN_BUILDERS = {"scenes": "data.scenes", "places205": "data.places205"}
@@ -33,27 +40,56 @@ def load(name: str, split: str, data_dir: str | None) -> Records:
     if "image" not in features or not isinstance(features["image"], tfds.features.Image):
         raise ValueError(f"{name} is no image data set: it has the features {', '.join(features)}")
     sizes = {key: info.num_examples for key, info in builder.info.splits.items()}
+    use = f"use {', '.join(splits.NAMES)} or TFDS' notation over {', '.join(sizes)}"
+    if not (split.isprintable() and split.strip()):
+        raise ValueError(f"{name} has no split {split!r}: {use}")
     chosen = splits.tfds_split(split, builder.name, sizes)
     try:
         size = builder.info.splits[chosen].num_examples
     except (KeyError, ValueError, AssertionError) as error:
+        raise ValueError(f"{name} has no split {split}: {use}") from error
+    if size < 1:
+        total = ", ".join(f"{key} has {count}" for key, count in sizes.items())
         raise ValueError(
-            f"{name} has no split {split}: use {', '.join(splits.NAMES)} or "
-            f"TFDS' notation over {', '.join(sizes)}"
-        ) from error
-    if not size:
-        raise ValueError(f"split {split} of {name} is empty")
+            f"split {split} of {name} is empty ({total} images): give another --train_split or "
+            "--val_split"
+        )
+    prepared_files.check(builder, chosen)
     label = features["label"] if "label" in features else None  # noqa: SIM401 (no get)
     class_names = tuple(label.names) if isinstance(label, tfds.features.ClassLabel) else ()
-    return Records(
+    records = Records(
         dataset=name,
         split=split,
         size=size,
         fingerprint=f"{builder.info.full_name}/{chosen}/{size}",
         class_names=class_names,
-        entries=functools.partial(_entries, builder, chosen, bool(class_names)),
+        entries=functools.partial(_entries, builder, chosen, len(class_names)),
         read=tf.identity,
+        spans=spans(builder, chosen),
+        damage=functools.partial(prepared_files.damage, builder, chosen),
     )
+    if class_names and _are_withheld(_entries(builder, chosen, None), records):
+        without = functools.partial(_entries, builder, chosen, 0)
+        return dataclasses.replace(records, class_names=(), entries=without)
+    return records
+
+
+def spans(builder: tfds.core.DatasetBuilder, split: str) -> tuple[Span, ...]:
+    """The places in its files that a split takes, in TFDS' notation; none if TFDS does not say."""
+    try:
+        instructions = builder.info.splits[split].file_instructions
+    except (ValueError, AttributeError):
+        return ()
+    return tuple(
+        Span(os.path.basename(each.filename), each.skip, each.skip + each.take)
+        for each in instructions
+    )
+
+
+def _are_withheld(entries: tf.data.Dataset, records: Records) -> bool:
+    """Whether the first labels of a split are all -1, which stands for none."""
+    with records.explained():
+        return all(entry["label"] == -1 for entry in entries.take(64).as_numpy_iterator())
 
 
 def prepared(
@@ -71,27 +107,40 @@ def prepared(
         ValueError: no such data set, or it could not be prepared.
     """
     builder = _builder(name, data_dir)
-    if builder.is_prepared():
-        return builder
-    config = tfds.download.DownloadConfig(manual_dir=manual_dir)
-    try:
-        builder.download_and_prepare(download_config=config)
-    except (Exception, SystemExit) as error:
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        where = data_dir or "TFDS' default directory"
-        raise ValueError(
-            f"{name} is not prepared in {where} and could not be (give the --data_dir that holds "
-            f"it, or run `python -m data.prepare {name} --data_dir=DIR`): {reason}"
-        ) from error
+    where = data_dir or "TFDS' default directory"
+    with _tfds_to_itself():
+        if builder.is_prepared():
+            return builder
+        _clear_the_way(builder.data_path)
+        config = tfds.download.DownloadConfig(manual_dir=manual_dir)
+        try:
+            if builder.name == "imagenet2012":
+                archives = manual_dir or f"{builder.data_path.parents[1]}/downloads/manual"
+                imagenet_archives.check(epath.Path(archives))
+            builder.download_and_prepare(download_config=config)
+        except (Exception, SystemExit) as error:
+            builder = _builder(name, data_dir)
+            if builder.is_prepared():
+                return builder  # By another run that began at the same time.
+            raise ValueError(
+                f"{name} is not prepared in {where} and could not be (give the --data_dir that "
+                f"holds it, or run `python -m data.prepare {name} --data_dir=DIR`): "
+                f"{_one_line(error)}"
+            ) from error
     return builder
 
 
 def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
+    if "\0" in (data_dir or ""):
+        raise ValueError(f"{name} cannot be opened in {data_dir!r}: no path has such a character")
+    if not name.isprintable():
+        raise ValueError(f"unknown data set {name!r}: use scenes, folder, or a TFDS name")
     if (own := re.split("[/:]", name)[0]) in OWN_BUILDERS:
         # Importing it lets TFDS find it by its name.
         importlib.import_module(OWN_BUILDERS[own])
     try:
-        return tfds.builder(name, data_dir=data_dir, try_gcs=False)
+        with _tfds_to_itself():
+            return tfds.builder(name, data_dir=data_dir, try_gcs=False)
     except tfds.core.DatasetNotFoundError as error:
         known = [*OWN_BUILDERS, "folder", *tfds.list_builders(with_community_datasets=False)]
         near = difflib.get_close_matches(name, known, n=3) or ["cifar10", "imagenet2012"]
@@ -99,11 +148,58 @@ def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
             f"unknown data set {name}: use scenes, folder, or a TFDS name such as {', '.join(near)}"
         ) from error
     except (ValueError, AssertionError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ValueError(f"{name} has no such configuration or version: {reason}") from error
+        raise ValueError(
+            f"{name} has no such configuration or version: {_one_line(error)}"
+        ) from error
+    # What a damaged file of the data set leads to may be anything.
+    except Exception as error:
+        raise ValueError(
+            f"{name} cannot be opened in {data_dir or 'the default directory of TFDS'}: the name, "
+            f"the directory or what was prepared there is wrong ({_one_line(error)})"
+        ) from error
 
 
-def _entries(builder: tfds.core.DatasetBuilder, split: str, labelled: bool) -> tf.data.Dataset:
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:600] or type(error).__name__
+
+
+@contextlib.contextmanager
+def _tfds_to_itself() -> Iterator[None]:
+    """Inside, TFDS does not warn, draws progress bars on terminals only and looks for no statistics
+    on the network, which leaves a temporary directory behind each time.
+    """
+    verbosity = logging.get_verbosity()
+    look_up = tfds.core.DatasetInfo.initialize_from_bucket
+    logging.set_verbosity(logging.ERROR)
+    tfds.core.DatasetInfo.initialize_from_bucket = lambda info: None
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    try:
+        yield
+    finally:
+        tfds.core.DatasetInfo.initialize_from_bucket = look_up
+        logging.set_verbosity(verbosity)
+
+
+def _clear_the_way(path: epath.Path) -> None:
+    """Removes an empty directory in the data set's place; TFDS would take it for the data set.
+
+    Raises:
+        ValueError: something else is there.
+    """
+    if not path.exists():
+        return
+    if path.is_dir() and not any(path.iterdir()):
+        path.rmdir()
+        return
+    raise ValueError(
+        f"{path} holds no whole data set (it lacks dataset_info.json or features.json): delete it "
+        "to prepare the data set again"
+    )
+
+
+def _entries(builder: tfds.core.DatasetBuilder, split: str, classes: int | None) -> tf.data.Dataset:
+    """A split's entries; `classes` is their number, 0 for no labels, or None for any labels."""
     dataset = builder.as_dataset(
         split=split,
         shuffle_files=False,
@@ -112,7 +208,12 @@ def _entries(builder: tfds.core.DatasetBuilder, split: str, labelled: bool) -> t
     )
 
     def entry(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        label = tf.cast(example["label"], tf.int64) if labelled else tf.constant(-1, tf.int64)
+        label = tf.constant(-1, tf.int64) if classes == 0 else tf.cast(example["label"], tf.int64)
+        if classes:
+            message = f"a label in split {split} of {builder.name} is not from 0 to {classes - 1}"
+            right = tf.debugging.Assert((label >= 0) & (label < classes), [message])
+            with tf.control_dependencies([right]):
+                label = tf.identity(label)
         # A file's name stays when a data set is prepared anew, into other shards.
         name = example.get("file_name", example["tfds_id"])
         identifier = name if name.dtype == tf.string else example["tfds_id"]

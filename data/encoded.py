@@ -8,7 +8,12 @@ show; TensorFlow's default, the fast one, is off by up to 4 of 255 and, measured
 
 Images of other kinds are decoded whole: PNG (16-bit ones by their upper byte, alpha left out,
 palettes looked up), BMP, the first frame of a GIF, and whatever else the installed TensorFlow can
-read, such as WebP from 2.21 on. What a file is, its first bytes say, not its name.
+read, such as WebP (the first frame, alpha left out) from 2.21 on. What a file is, its first bytes
+say, not its name.
+
+A JPEG that is cut short is decoded as far as it goes, as viewers do, if nine tenths of its pixels
+are there; a progressive one, which has all of them from its first scan on, if it got to a scan
+that adds the last bits of something. One of which less is there is not read.
 """
 
 from typing import NamedTuple
@@ -20,6 +25,10 @@ from data import exif
 CHANNELS = 3
 RATIOS = (1, 2, 4, 8)  # what libjpeg can leave out
 END_OF_IMAGE = b"\xff\xd9"
+START_OF_SCAN = b"\xff\xda"
+# What libjpeg leaves where data are missing: every coefficient 0, in grey or colour and in inks.
+NO_DATA = (128, 63, 64)
+MISSING_AT_MOST = 0.1
 
 
 class Encoded(NamedTuple):
@@ -29,7 +38,7 @@ class Encoded(NamedTuple):
         encoded: the bytes of the file, a scalar string.
         height_width: int32, (2,), of the upright image.
         orientation: how the stored pixels have to be turned; see `data.exif`.
-        in_parts: whether a part of it can be decoded: a JPEG that is there to its last byte.
+        in_parts: whether a part of it can be decoded: a JPEG whose last bytes are its end.
         stored: the stored pixels of all of it where it cannot, else none; uint8, (H, W, 3).
     """
 
@@ -44,14 +53,13 @@ def look_at(encoded: tf.Tensor) -> Encoded:
     """Reads the header of a file, and all of it unless it can be decoded in parts.
 
     Raises:
-        tf.errors.InvalidArgumentError: the file is no image, or not all of one.
+        tf.errors.InvalidArgumentError: the file is no image, or too little of one.
     """
     encoded = tf.convert_to_tensor(encoded)
     is_jpeg = tf.io.is_jpeg(encoded)
     # One that was cut off would pass where a rectangle ends above the cut; whether an image is
     # readable should not depend on the rectangle.
-    end = tf.maximum(tf.strings.length(encoded) - 2, 0)
-    in_parts = is_jpeg & (tf.strings.substr(encoded, end, 2) == END_OF_IMAGE)
+    in_parts = is_jpeg & _ends_with_its_end(encoded)
 
     def header() -> tuple[tf.Tensor, tf.Tensor]:
         nothing = tf.zeros([0, 0, CHANNELS], tf.uint8)
@@ -74,10 +82,25 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
     """Decodes a whole image of any kind into upright RGB, uint8, (H, W, 3).
 
     Raises:
-        tf.errors.InvalidArgumentError: the file is no image, or not all of one.
+        tf.errors.InvalidArgumentError: the file is no image, or too little of one.
     """
     image = look_at(encoded)
     return rectangle(image, tf.zeros_like(image.height_width), image.height_width)
+
+
+def is_cut_short(encoded: tf.Tensor) -> tf.Tensor:
+    """Whether a file is a JPEG that ends before its image does, a scalar bool.
+
+    Args:
+        encoded: the bytes of a file of any kind, a scalar string.
+    """
+
+    def after_its_end() -> tf.Tensor:
+        # Bytes may follow the end. Neither marker can be within a scan; a thumbnail's come before.
+        return _last(encoded, END_OF_IMAGE) <= _last(encoded, START_OF_SCAN)
+
+    suspect = tf.io.is_jpeg(encoded) & ~_ends_with_its_end(encoded)
+    return tf.cond(suspect, after_its_end, lambda: tf.constant(False))
 
 
 def ratio_of(image: Encoded, size: tf.Tensor, at_least: int | tf.Tensor) -> tf.Tensor:
@@ -148,14 +171,32 @@ def rectangle(
     return tf.ensure_shape(pixels, [None, None, CHANNELS])
 
 
+def _ends_with_its_end(jpeg: tf.Tensor) -> tf.Tensor:
+    end = tf.maximum(tf.strings.length(jpeg) - 2, 0)
+    return tf.strings.substr(jpeg, end, 2) == END_OF_IMAGE
+
+
+def _last(jpeg: tf.Tensor, marker: bytes) -> tf.Tensor:
+    """The place of the last such marker, int64; -1 if there is none."""
+    data = tf.io.decode_raw(jpeg, tf.uint8)
+    found = tf.where((data[:-1] == marker[0]) & (data[1:] == marker[1]))[:, 0]
+    return tf.reduce_max(tf.concat([found, tf.constant([-1], tf.int64)], 0))
+
+
 def _decode_whole(encoded: tf.Tensor) -> tf.Tensor:
     """The stored pixels of an image of any kind."""
 
     def jpeg() -> tf.Tensor:
-        return tf.io.decode_jpeg(encoded, CHANNELS, dct_method="INTEGER_ACCURATE")
+        return tf.cond(
+            is_cut_short(encoded), lambda: _decode_beginning(encoded), lambda: _decode_jpeg(encoded)
+        )
 
     def other() -> tf.Tensor:
-        return tf.io.decode_image(encoded, CHANNELS, expand_animations=False)
+        return tf.cond(
+            tf.strings.substr(encoded, 0, 4) == b"RIFF",
+            lambda: _webp(encoded),
+            lambda: tf.io.decode_image(encoded, CHANNELS, expand_animations=False),
+        )
 
     is_bitmap = tf.strings.substr(encoded, 0, 2) == b"BM"
     return tf.cond(
@@ -165,8 +206,58 @@ def _decode_whole(encoded: tf.Tensor) -> tf.Tensor:
     )
 
 
+def _decode_jpeg(jpeg: tf.Tensor) -> tf.Tensor:
+    return tf.io.decode_jpeg(jpeg, CHANNELS, dct_method="INTEGER_ACCURATE")
+
+
+def _decode_beginning(jpeg: tf.Tensor) -> tf.Tensor:
+    """The stored pixels of a JPEG that is cut short."""
+    # Zeros stand at the end of a file whose room was taken before its content came.
+    data = tf.io.decode_raw(jpeg, tf.uint8)
+    length = tf.reduce_max(tf.where(data != 0)) + 1
+    pixels = _decode_jpeg(tf.strings.substr(jpeg, 0, tf.cast(length, tf.int32)) + END_OF_IMAGE)
+
+    # The last byte of a scan's header is the bits that it leaves to later ones, in its lower half.
+    scan = tf.cast(_last(jpeg, START_OF_SCAN), tf.int32)
+    header = tf.cast(tf.io.decode_raw(tf.strings.substr(jpeg, scan + 2, 2), tf.uint8), tf.int32)
+    last_byte = tf.strings.substr(jpeg, scan + 1 + 256 * header[0] + header[1], 1)
+    bits_left = tf.io.decode_raw(last_byte, tf.uint8)[0] % 16
+
+    is_grey = tf.reduce_all(pixels == pixels[..., :1], -1)
+    of_no_data = tf.reduce_any(pixels[..., :1] == tf.constant(NO_DATA, tf.uint8), -1)
+    missing = tf.reduce_mean(tf.cast(is_grey & of_no_data, tf.float32))
+    enough = tf.debugging.assert_equal(
+        (missing <= MISSING_AT_MOST) & (bits_left == 0),
+        True,
+        message="the file is cut short, and too little of the image is there",
+    )
+    with tf.control_dependencies([enough] if enough is not None else []):
+        return tf.identity(pixels)
+
+
 def _slice(pixels: tf.Tensor, begin: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     return tf.slice(pixels, tf.concat([begin, [0]], 0), tf.concat([size, [CHANNELS]], 0))
+
+
+def _webp(encoded: tf.Tensor) -> tf.Tensor:
+    """A WebP file (RFC 9649); TensorFlow decodes it with the channels that it has, or not at all.
+
+    An animation it decodes with alpha alone, and ends the process for one without if it is not
+    told how many channels to make: so the flag for alpha is set (section 2.7).
+    """
+    kind = tf.strings.substr(encoded, 8, 8)
+    begin = tf.strings.substr(encoded + bytes(21), 0, 21)
+    flags = tf.cast(tf.io.decode_raw(tf.strings.substr(begin, 20, 1), tf.uint8), tf.int32)[0]
+
+    def animated() -> tf.Tensor:
+        with_alpha = tf.constant([bytes([flags | 16]) for flags in range(256)])[flags]
+        file = tf.strings.substr(begin, 0, 20) + with_alpha + tf.strings.substr(encoded, 21, -1)
+        return tf.io.decode_image(file, CHANNELS + 1, expand_animations=False)[..., :CHANNELS]
+
+    def still() -> tf.Tensor:
+        return tf.io.decode_image(encoded, expand_animations=False)[..., :CHANNELS]
+
+    return tf.cond((kind == b"WEBPVP8X") & (flags // 2 % 2 == 1), animated, still)
 
 
 def _bitmap(encoded: tf.Tensor) -> tf.Tensor:

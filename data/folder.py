@@ -2,28 +2,44 @@
 
 Any nesting is fine. The sub-folder right below the root (or below `train/`, `test/`) is an
 image's class; images that lie in the root itself have none, and a data set that has any such
-image has no labels.
+image has no labels. (Where splits have folders of their own, test images may have none by
+themselves.)
 
-If the root holds a folder `train`, that is the official training split, and `test`,
-`validation` or `val` is the official test split. Otherwise a tenth of all images is the test split,
-chosen by lot as `val` is chosen out of the training images (`data/splits.py`).
+If the root holds a folder `train`, that is the official training split, `test` the official test
+split and `validation` (or `val`, `valid`, `dev`) the validation split, or the test split where
+there is no `test`: see `data.splits.official_folders`. Otherwise a tenth of all images is the test
+split, chosen by lot as `val` is chosen out of the training images (`data/splits.py`).
 
 ImageNet's own files are known by their names: that is what they are called and draw their lots
 by, and where they lie in no class's folder their name says the class.
 """
 
-import concurrent.futures
+import collections
+import functools
 import hashlib
+import os
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 from etils import epath
 
-from data import imagenet_names, splits
+from data import imagenet_names, listing, splits
 from data.records import Records
+from programs.paths import printable
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
-FOLDERS_LISTED_AT_ONCE = 16
+# What an image is of that lies in none of the official splits' folders.
+OUTSIDE = "outside"
+
+
+class _Image(NamedTuple):
+    """A file, its place among the splits (train, val, test or outside) and its class ('': none)."""
+
+    path: str
+    stamp: str
+    part: str
+    label: str
 
 
 def load(
@@ -32,7 +48,7 @@ def load(
     dataset: str = "folder",
     class_names: tuple[str, ...] = (),
 ) -> Records:
-    """Lists the images of one split.
+    """Lists the images of one split; says in a line of its own what is odd about the folder.
 
     Args:
         split: one of `data.splits.NAMES`, or `all` for every image below `data_dir`.
@@ -41,134 +57,186 @@ def load(
         class_names: the classes; those that are there, sorted, if not given.
 
     Raises:
-        ValueError: the root does not exist, holds no images, or the split is unknown or empty, or
-            an image has none of the given classes.
+        ValueError: the root does not exist, cannot be read or holds no images, or the split is
+            unknown or empty, or an image has none of the given classes.
     """
     if not data_dir:
         raise ValueError("--dataset=folder needs --data_dir, the directory with the images")
     root = epath.Path(data_dir)
     if not root.is_dir():
-        raise ValueError(f"{data_dir} is no directory: put your JPEG or PNG files there")
+        raise ValueError(f"--data_dir={data_dir} is no directory: put your JPEG or PNG files there")
     if split not in (*splits.NAMES, "all"):
         names = ", ".join((*splits.NAMES, "all"))
         raise ValueError(f"a folder has no split {split}; it has {names}")
 
-    paths = _images_below(str(root).rstrip("/"))
-    if not paths:
-        raise ValueError(f"no image file below {data_dir} (looked for {', '.join(EXTENSIONS)})")
-    official = _official_splits(_by_lot(paths))
-    class_names = class_names or _class_names([label for *_, label in official])
-    chosen = _choose(split, official)
+    root = str(root).rstrip("/")
+    found = listing.below(root)
+    for line in found.remarks():
+        _warn(data_dir, line)
+    if not found.images:
+        kinds = ", ".join(listing.EXTENSIONS)
+        raise ValueError(f"no image file below --data_dir={data_dir} (looked for {kinds})")
+    top = {image.path.split("/")[0] for image in found.images if "/" in image.path}
+    folders = splits.official_folders(top, dataset)
+    images = _in_official_splits(_by_lot(found.images), folders)
+    chosen = _choose(split, images)
     if not chosen:
-        raise ValueError(f"split {split} of {data_dir} is empty ({len(paths)} images in all)")
-    index = {name: number for number, name in enumerate(class_names)}
+        sizes = [f"{name} {len(_choose(name, images))}" for name in (*splits.NAMES, "all")]
+        raise ValueError(
+            f"split {split} of {data_dir} is empty ({len(images)} images in all): name another "
+            f"with --train_split or --val_split ({', '.join(sizes)}), or add images"
+        )
+    if split != "all":
+        _warn_of_images_outside(data_dir, images)
+    labels = class_names
+    if not class_names:
+        counted = [image for image in images if image.part != OUTSIDE or split == "all"]
+        labels = _classes(counted, test_may_lack=bool(folders) and split != "test")
+        _warn_of_odd_classes(data_dir, counted)
+    index = {name: number for number, name in enumerate(labels)}
     if dataset != "folder":
-        for path, label in chosen:
-            if label not in index:
-                raise ValueError(f"{root / path} is in none of {dataset}'s classes: {label or '-'}")
+        for image in chosen:
+            if image.label not in index:
+                raise ValueError(
+                    f"{printable(f'{root}/{image.path}')} is in none of {dataset}'s classes: "
+                    f"{printable(image.label) or '-'}"
+                )
 
     def entries() -> tf.data.Dataset:
+        # As bytes, because a file's name need not be UTF-8.
         return tf.data.Dataset.from_tensor_slices(
             {
-                "image": [str(root / path) for path, _ in chosen],
-                "label": tf.constant([index.get(label, -1) for _, label in chosen], tf.int64),
-                "id": [_name(path) for path, _ in chosen],
+                "image": [os.fsencode(f"{root}/{image.path}") for image in chosen],
+                "label": tf.constant([index.get(image.label, -1) for image in chosen], tf.int64),
+                "id": [_name(image.path) for image in chosen],
             }
         )
 
-    listing = "\n".join(f"{path} {index.get(label, -1)}" for path, label in chosen)
+    content = hashlib.sha256()
+    for image in chosen:
+        content.update(os.fsencode(image.path))
+        content.update(f"\0{index.get(image.label, -1)}\0{image.stamp}\0".encode())
     return Records(
         dataset=dataset,
         split=split,
         size=len(chosen),
-        fingerprint=hashlib.sha256(listing.encode()).hexdigest(),
-        class_names=class_names,
+        fingerprint=content.hexdigest(),
+        class_names=tuple(map(printable, labels)),
         entries=entries,
         read=tf.io.read_file,
     )
 
 
-def _images_below(root: str) -> list[str]:
-    """Paths of all image files relative to the root, in any order."""
-    # Asking for every name whether it is a folder would take a request each at a remote store.
-    local = "://" not in root
-
-    def is_folder(path: str) -> bool:
-        if not local and path.lower().endswith(EXTENSIONS):
-            return False
-        return path.endswith("/") or tf.io.gfile.isdir(path)
-
-    def listing(folder: str) -> tuple[list[str], list[str]]:
-        folders, files = [], []
-        for name in tf.io.gfile.listdir(folder):
-            path = f"{folder}/{name}"
-            if is_folder(path):
-                folders.append(path.rstrip("/"))
-            elif name.lower().endswith(EXTENSIONS) and not name.startswith("."):
-                files.append(path.removeprefix(f"{root}/"))
-        return folders, files
-
-    found, folders = [], [root]
-    with concurrent.futures.ThreadPoolExecutor(FOLDERS_LISTED_AT_ONCE) as pool:
-        while folders:
-            listings = list(pool.map(listing, folders))
-            folders = [folder for more, _ in listings for folder in more]
-            found += [path for _, files in listings for path in files]
-    return found
+@functools.cache  # Of the splits of one folder, the first says it for all.
+def _warn(data_dir: str, line: str) -> None:
+    logging.warning("%s: %s", data_dir, line)
 
 
-def _name(path: str) -> str:
-    return imagenet_names.file_name(path) or path
+def _name(path: str) -> bytes:
+    return os.fsencode(imagenet_names.file_name(path) or path)
 
 
-def _by_lot(paths: list[str]) -> list[str]:
-    """The paths in the order of their lots.
+def _by_lot(images: list[listing.Image]) -> list[listing.Image]:
+    """The images in the order of their lots.
 
     All splits keep this order: the images of a class are not next to each other, as they are in
     the folder, so that a shuffle of neighbours mixes the classes.
     """
-    lots = splits.lots(tf.constant([_name(path) for path in paths])).numpy()
-    paths = np.array(paths, dtype=object)
-    return paths[np.lexsort((paths, lots))].tolist()
+    lots = splits.lots(tf.constant([_name(image.path) for image in images])).numpy()
+    paths = np.array([image.path for image in images], dtype=object)
+    return [images[place] for place in np.lexsort((paths, lots))]
 
 
-def _official_splits(paths: list[str]) -> list[tuple[str, str, str]]:
-    """For each image its path, its official split (train or test) and its class ('' for none)."""
-    top = {path.split("/")[0] for path in paths if "/" in path}
-    test = next((name for name in splits.OFFICIAL_TEST if name in top), None)
-    if "train" in top:
-        result = []
-        for path in paths:
-            first, *rest = path.split("/")
-            if first in ("train", test):
-                label = rest[0] if len(rest) > 1 else imagenet_names.wordnet_id(path) or ""
-                result.append((path, "train" if first == "train" else "test", label))
-        return result
-    tests = len(paths) // 10
+def _in_official_splits(images: list[listing.Image], folders: dict[str, str]) -> list[_Image]:
+    if folders:
+        return [_in_folder(image, folders) for image in images]
+    tests = len(images) // 10
     return [
-        (
-            path,
-            "test" if place < tests else "train",
-            path.split("/")[0] if "/" in path else "",
+        _Image(
+            *image,
+            part="test" if place < tests else "train",
+            label=image.path.split("/")[0] if "/" in image.path else "",
         )
-        for place, path in enumerate(paths)
+        for place, image in enumerate(images)
     ]
 
 
-def _class_names(labels: list[str]) -> tuple[str, ...]:
-    return () if "" in labels else tuple(sorted(set(labels)))
+def _in_folder(image: listing.Image, folders: dict[str, str]) -> _Image:
+    first, *rest = image.path.split("/")
+    part = folders.get(first, OUTSIDE)
+    if part != OUTSIDE and len(rest) > 1:
+        return _Image(*image, part, rest[0])
+    return _Image(*image, part, imagenet_names.wordnet_id(image.path) or "")
 
 
-def _choose(split: str, official: list[tuple[str, str, str]]) -> list[tuple[str, str]]:
-    """Paths and classes of a split's images, in the given order, which is that of the lots."""
+def _classes(images: list[_Image], test_may_lack: bool) -> tuple[str, ...]:
+    """The classes of all images; none if an image has none, other than a test image that may."""
+    ignored = "test" if test_may_lack else None
+    if any(not image.label and image.part != ignored for image in images):
+        return ()
+    return tuple(sorted({image.label for image in images if image.label}))
+
+
+def _choose(split: str, images: list[_Image]) -> list[_Image]:
+    """A split's images, in the given order, which is that of the lots."""
     if split == "all":
-        return [(path, label) for path, _, label in official]
+        return images
+    part = {
+        name: [image for image in images if image.part == name] for name in ("train", "val", "test")
+    }
     if split == "test":
-        return [(path, label) for path, part, label in official if part == "test"]
-    training = [(path, label) for path, part, label in official if part == "train"]
-    boundary = splits.held_out(len(training))
+        return part["test"]
+    if part["val"]:
+        if split == "trainval":
+            return [image for image in images if image.part in ("train", "val")]
+        return part[split]
+    boundary = splits.held_out(len(part["train"]))
     return {
-        "trainval": training,
-        "val": training[:boundary],
-        "train": training[boundary:],
+        "trainval": part["train"],
+        "val": part["train"][:boundary],
+        "train": part["train"][boundary:],
     }[split]
+
+
+def _warn_of_images_outside(data_dir: str, images: list[_Image]) -> None:
+    outside = [image.path for image in images if image.part == OUTSIDE]
+    if outside:
+        where = collections.Counter(
+            path.split("/")[0] if "/" in path else "the directory itself" for path in outside
+        )
+        folders = ", ".join(f"{n} in {printable(name)}" for name, n in where.most_common(5))
+        more = ", …" if len(where) > 5 else ""
+        _warn(
+            data_dir,
+            f"{len(outside)} of {len(images)} images lie outside of the folders of the splits and "
+            f"are used with split all alone: {folders}{more}",
+        )
+
+
+def _warn_of_odd_classes(data_dir: str, images: list[_Image]) -> None:
+    of_part = collections.defaultdict(set)
+    for image in images:
+        of_part[image.part].add(image.label)
+    labels = set().union(*of_part.values())
+    unlabelled = [image.path for image in images if not image.label and image.part != "test"]
+    if unlabelled and labels != {""}:
+        _warn(
+            data_dir,
+            f"{len(unlabelled)} of {len(images)} images lie in no class's folder, so none has a "
+            f"label: {listing.named(unlabelled)}",
+        )
+    for part in ("val", "test"):
+        unknown = of_part[part] - of_part["train"] - {""}
+        if unknown and of_part["train"] != {""}:
+            count = sum(image.part == part and image.label in unknown for image in images)
+            _warn(
+                data_dir,
+                f"{len(unknown)} of the {len(of_part[part])} classes of the {part} images are none "
+                f"of the training images' classes: {listing.named(unknown)} ({count} images)",
+            )
+    by_lower_case = collections.defaultdict(list)
+    for label in labels:
+        by_lower_case[label.casefold()].append(label)
+    for same in by_lower_case.values():
+        if len(same) > 1:
+            _warn(data_dir, f"classes that differ in case alone: {listing.named(same)}")

@@ -11,6 +11,7 @@ In all of them an image is called by its file name, its label is the place of it
 the sorted list of the 1000, and the same images are held out (`data/splits.py`).
 """
 
+import dataclasses
 import functools
 import os
 import sys
@@ -24,7 +25,7 @@ from tqdm import tqdm
 from data import builders, folder, record_files, record_index, splits
 from data.imagenet_names import wordnet_ids
 from data.record_files import Keys
-from data.records import Records
+from data.records import Records, Span
 
 NAME = "imagenet2012"
 SLIM = Keys(image="image/encoded", label="image/class/label", name="image/filename", first_label=1)
@@ -64,7 +65,9 @@ def load(name: str, split: str, data_dir: str | None) -> Records:
             "as tfrecord, TFDS' default"
         )
     paths = [os.fspath(path) for path in builder.info.splits[official].filepaths]
-    return _records(name, split, paths, os.fspath(builder.data_dir), official, TFDS)
+    directory = os.fspath(builder.data_dir)
+    records = _records(name, split, paths, directory, official, TFDS, sizes[official])
+    return dataclasses.replace(records, spans=builders.spans(builder, official))
 
 
 def find_layout(data_dir: str | None) -> str:
@@ -88,7 +91,13 @@ def _slim_shards(data_dir: str, official: str) -> tuple[list[str], str]:
 
 
 def _records(
-    name: str, split: str, paths: list[str], directory: str, official: str, keys: Keys
+    name: str,
+    split: str,
+    paths: list[str],
+    directory: str,
+    official: str,
+    keys: Keys,
+    count: int | None = None,
 ) -> Records:
     if not paths:
         raise ValueError(f"no {official}-?????-of-????? in {directory}: split {split} needs them")
@@ -97,9 +106,15 @@ def _records(
     if index.labels[0] < 0 or index.labels[1] >= len(classes):
         low, high = (label + keys.first_label for label in index.labels)
         last = len(classes) + keys.first_label - 1
+        shard = paths[index.label_shards[0 if index.labels[0] < 0 else 1]]
         raise ValueError(
-            f"{directory}: {keys.label} goes from {low} to {high} in {official}, instead of "
+            f"{shard}: {keys.label} goes from {low} to {high} in {official}, instead of "
             f"from {keys.first_label} to {last}"
+        )
+    if count is not None and index.images != count:
+        raise ValueError(
+            f"{directory} holds {index.images} images in {official} instead of the {count} that "
+            "dataset_info.json tells of: prepare it again"
         )
     if not index.named and split in ("train", "val"):
         tqdm.write(
@@ -119,7 +134,10 @@ def _records(
         size = index.images
         entries = functools.partial(record_files.stream, paths, keys)
     if not size:
-        raise ValueError(f"split {split} of {name} is empty ({index.images} images in all)")
+        raise ValueError(
+            f"split {split} of {name} is empty ({index.images} images in all): give another "
+            "--train_split or --val_split"
+        )
     return Records(
         dataset=name,
         split=split,
@@ -128,4 +146,7 @@ def _records(
         class_names=classes,
         entries=entries,
         read=read,
+        # Of all its shards, as if they were one file.
+        spans=(Span(official, 0, index.images),),
+        damage=functools.partial(record_files.damage, paths, keys.parse),
     )

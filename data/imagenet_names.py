@@ -6,6 +6,7 @@ import re
 import tensorflow_datasets as tfds
 
 TRAINING = re.compile(r"^(n\d{8})_\d+\.JPEG$")
+CLASS_ARCHIVE = re.compile(r"^(n\d{8})\.tar$")
 VALIDATION = re.compile(r"^ILSVRC2012_val_(\d{8})\.JPEG$")
 
 

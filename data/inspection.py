@@ -58,7 +58,7 @@ def inspect(records: Records, at_most: int | None, thumbnails: int) -> Inspectio
         thumbnails: how many pictures to keep.
 
     Raises:
-        ValueError: the split has fewer images than it says.
+        ValueError: the split has fewer images than it says, or a file of its records is damaged.
     """
     unreadable = UnreadableImages()
     wanted = records.size if at_most is None else min(at_most, records.size)
@@ -68,7 +68,8 @@ def inspect(records: Records, at_most: int | None, thumbnails: int) -> Inspectio
     ).take(-(-wanted // batch_size))
     of_class = np.zeros(records.num_classes, np.int64)
     pictures, labels, looked_at, readable = [], [], 0, 0
-    with tqdm(total=wanted, desc=records.split, unit=" images", delay=2) as bar:
+    bar = tqdm(total=wanted, desc=records.split, unit=" images", delay=2)
+    with bar, records.explained():
         for batch in batches.as_numpy_iterator():
             valid = batch["valid"][: wanted - looked_at] > 0
             looked_at += len(valid)

@@ -13,7 +13,10 @@ class DataOptions:
         "folder", "folder, scenes, imagenet2012, places205 or another TFDS name; docs/data.md."
     )
     data_dir: str | None = option(
-        None, "The folder, ImageNet's directory, or TFDS' data directory.", may_differ=True
+        None,
+        "The folder, ImageNet's directory, or TFDS' data directory.",
+        may_differ=True,
+        path=True,
     )
     max_bad_fraction: float = option(
         0.1,

@@ -11,14 +11,19 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from data.encoded import is_cut_short
 from data.records import Record, Records
 from data.service import DataService
 from data.unreadable import UnreadableImages
+from programs.error_lines import reason
 
 SHUFFLE_BUFFER = 16_384
 # Images that are decoded one after the other by one call; so many calls as there are cores run
 # at once.
 GROUP = 8
+# How many images are looked at for one that can be used, and of which part of a split.
+TRIED = 32
+TRIED_FROM = 256
 
 View = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
@@ -65,7 +70,8 @@ def training_batches(
     Returns:
         A dataset of dicts `image` (uint8, (batch, *view shape)), `label` (int64, (batch,)),
         `draws` (float32, (batch, draws)) and `valid` (float32, (batch,), all ones: an unreadable
-        image is replaced by another one of its batch).
+        image is replaced by another one of its replica's part, or, where no image of that can be
+        read, of the split).
 
     Raises:
         ValueError: the split has fewer images than a batch.
@@ -99,8 +105,13 @@ def training_batches(
 
     count = (epochs * steps - start_step) * (batch_size // shard.count // local_batch)
     batches = service.batches(made, count) if service else made(0, 1)
-    batches = batches.map(lambda batch: _note_unreadable(batch, records, view, unreadable))
-    return _with_options(batches.map(_replace_unreadable))
+
+    def usable(batch: Record) -> Record:
+        names = batch["bad_id"]
+        batch = _note_unreadable(batch, records, view, unreadable)
+        return _replace_unreadable(batch, lambda: _substitute(names, records, view, draws))
+
+    return _with_options(batches.map(usable))
 
 
 def evaluation_batches(
@@ -150,25 +161,42 @@ def steps_per_epoch(records: Records, batch_size: int) -> int:
     return records.size // batch_size
 
 
+def check_first(records: Records, view: View) -> None:
+    """Tells what would fail with every image of a split before anything else is done.
+
+    Raises:
+        ValueError: none of the first images can be used.
+    """
+    unreadable = UnreadableImages()
+    if _first_usable(records.entries().take(TRIED), records, view, unreadable) is None:
+        raise ValueError(
+            f"none of the first {len(unreadable.reasons)} images of split {records.split} of "
+            f"{records.dataset} can be used; {unreadable.summary()}"
+        )
+
+
 def _views(
     entries: tf.data.Dataset, records: Records, view: View, seed: tf.Tensor, draws: int
 ) -> tf.data.Dataset:
     """Reads and cuts every entry, in groups of `GROUP`, the last of what remains.
 
     One that fails becomes zeros with `valid` 0, in its place; its `id` and its `image` go along
-    as `bad_id` and `bad_image`, which otherwise are empty.
+    as `bad_id` and `bad_image`, which are empty where nothing is wrong. So do those of a damaged
+    one, whose `valid` is 1.
     """
 
     def whole(entry: Record) -> Record:
         key = _key(seed, entry)
         cut, drawn = tf.unstack(tf.random.experimental.stateless_split(key, 2))
+        encoded = records.read(entry["image"])
+        damaged = is_cut_short(encoded)
         return {
-            "image": view(records.read(entry["image"]), cut),
+            "image": view(encoded, cut),
             "label": entry["label"],
             "draws": tf.random.stateless_uniform([draws], drawn),
             "valid": tf.constant(1.0),
-            "bad_id": tf.constant(""),
-            "bad_image": tf.zeros_like(entry["image"]),
+            "bad_id": tf.where(damaged, entry["id"], ""),
+            "bad_image": tf.where(damaged, entry["image"], ""),
         }
 
     # Traced once for all the places it is used in.
@@ -225,21 +253,22 @@ def _note_unreadable(
     This happens where the batch is used, not where it was made: Python cannot be called on the
     workers of a tf.data service.
     """
-    names, images = batch["bad_id"], batch["bad_image"]
+    names, images, valid = batch["bad_id"], batch["bad_image"], batch["valid"]
     batch = {name: value for name, value in batch.items() if not name.startswith("bad_")}
     if unreadable is None:
         return batch
 
-    def note(names: tf.Tensor, images: tf.Tensor) -> None:
-        for name, image in zip(names.numpy(), images, strict=True):
-            unreadable.record(
-                lambda image=image: view(records.read(image), tf.constant([0, 0], tf.int64)),
-                name.decode(errors="replace"),
-            )
+    def note(names: tf.Tensor, images: tf.Tensor, valid: tf.Tensor) -> None:
+        for name, image, used in zip(names.numpy(), images, valid.numpy(), strict=True):
+            identifier = name.decode(errors="replace")
+            if used:
+                unreadable.damaged.add(identifier)
+            else:
+                unreadable.record(lambda image=image: _view_alone(image, records, view), identifier)
 
     def note_all() -> tf.Tensor:
         bad = tf.where(names != "")[:, 0]
-        tf.py_function(note, [tf.gather(names, bad), tf.gather(images, bad)], [])
+        tf.py_function(note, [tf.gather(value, bad) for value in (names, images, valid)], [])
         return tf.constant(True)
 
     tf.cond(tf.reduce_any(names != ""), note_all, lambda: tf.constant(False))
@@ -252,22 +281,65 @@ def _key(seed: tf.Tensor, entry: Record) -> tf.Tensor:
     return tf.stack([seed * 1_000_003 + entry["epoch"], image])
 
 
-def _replace_unreadable(batch: Record) -> Record:
-    """Puts good images of the batch in the place of unreadable ones."""
+def _replace_unreadable(batch: Record, substitute: Callable[[], Record]) -> Record:
+    """Puts good images of the batch, or a substitute, in the place of unreadable ones."""
     valid = batch["valid"] > 0
 
-    def replaced() -> Record:
+    def by_others() -> Record:
         good = tf.where(valid)[:, 0]
-        tf.debugging.assert_greater(
-            tf.size(good), 0, message="every image of a batch was unreadable", summarize=1
-        )
         positions = tf.range(tf.size(valid))
         source = tf.where(
             valid, tf.cast(positions, tf.int64), tf.gather(good, positions % tf.size(good))
         )
         return {name: tf.gather(value, source) for name, value in batch.items()}
 
+    def by_substitute() -> Record:
+        return {
+            name: tf.ensure_shape(tf.broadcast_to(value, tf.shape(batch[name])), batch[name].shape)
+            for name, value in substitute().items()
+        }
+
+    def replaced() -> Record:
+        return tf.cond(tf.reduce_any(valid), by_others, by_substitute)
+
     return tf.cond(tf.reduce_all(valid), lambda: batch, replaced)
+
+
+def _substitute(names: tf.Tensor, records: Records, view: View, draws: int) -> Record:
+    """An image of the split for a batch without any, the same one for the same `names`.
+
+    Micro-batches and replicas' parts can be as small as one image. Like what is noted, this
+    happens where the batch is used, and what it costs comes with every such batch alone.
+    """
+
+    def find(names: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        place = tf.strings.to_hash_bucket_fast(names[0], min(records.size, TRIED_FROM))
+        entries = records.entries().repeat().skip(place).take(TRIED)
+        found = _first_usable(entries, records, view, UnreadableImages())
+        if found is None:
+            raise ValueError("every image of a batch is unreadable")
+        image, entry = found
+        return image, entry["label"], tf.random.stateless_uniform([draws], [place, 0])
+
+    image, label, drawn = tf.py_function(find, [names], [tf.uint8, tf.int64, tf.float32])
+    return {"image": image, "label": label, "draws": drawn, "valid": tf.constant(1.0)}
+
+
+def _first_usable(
+    entries: tf.data.Dataset, records: Records, view: View, unreadable: UnreadableImages
+) -> tuple[tf.Tensor, Record] | None:
+    """A view of the first of some entries that can be read, and the entry; notes the others."""
+    for entry in entries:
+        try:
+            return _view_alone(entry["image"], records, view), entry
+        except (tf.errors.OpError, ValueError) as error:
+            name = entry["id"].numpy().decode(errors="replace")
+            unreadable.reasons[name] = reason(error)
+    return None
+
+
+def _view_alone(image: tf.Tensor, records: Records, view: View) -> tf.Tensor:
+    return view(records.read(image), tf.constant([0, 0], tf.int64))
 
 
 def _with_options(batches: tf.data.Dataset) -> tf.data.Dataset:

@@ -11,7 +11,9 @@ from programs import quiet  # noqa: F401, I001 (before anything that imports Ten
 import dataclasses
 import io
 import os
+import re
 
+import tensorflow as tf
 from absl import flags
 from etils import epath
 
@@ -19,9 +21,12 @@ import data
 from data import builders, imagenet, inspection, splits
 from data.contact_sheet import contact_sheet
 from data.records import Records
-from programs import command_line
+from data.regular_file import is_regular
+from programs import command_line, paths
+from programs.error_lines import reason
 
 COLUMNS = 8
+MOST_SHOWN = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,11 +61,12 @@ def main(argv: list[str]) -> None:
     name = argv[1]
     names = [field.name for field in dataclasses.fields(Config)]
     config = Config(**{flag: flags.FLAGS[flag].value for flag in names})
-    if config.sample < 1:
-        raise ValueError(f"--sample={config.sample}: use at least 1")
-    sheet = epath.Path(
-        config.contact_sheet or f"{name.replace('/', '_').replace(':', '_')}_contact_sheet.png"
-    )
+    if not 1 <= config.sample <= MOST_SHOWN:
+        raise ValueError(f"--sample={config.sample}: use at least 1, and at most {MOST_SHOWN}")
+    for flag in ("data_dir", "manual_dir", "contact_sheet"):
+        if path := getattr(config, flag):
+            config = dataclasses.replace(config, **{flag: paths.from_flag(path, flag)})
+    sheet = sheet_path(config.contact_sheet or f"{re.sub('[/:]', '_', name)}_contact_sheet.png")
     if name == "folder" and config.data_dir and is_below(sheet, config.data_dir):
         raise ValueError(
             f"{sheet} would become an image of the data set: name another place, --contact_sheet=…"
@@ -69,6 +75,8 @@ def main(argv: list[str]) -> None:
     # ---------------------------------------------------------------- preparation
     layout = layout_of(name, config.data_dir)
     if layout == "TFDS":
+        if config.manual_dir and not epath.Path(config.manual_dir).is_dir():
+            raise ValueError(f"--manual_dir={config.manual_dir} is no directory with archives")
         builders.prepared(name, config.data_dir, config.manual_dir)
     elif config.manual_dir:
         raise ValueError(f"--manual_dir: {name} in {config.data_dir} is a {layout} already")
@@ -120,6 +128,8 @@ def summary(found: inspection.Inspection, records: Records) -> str:
         text = f"{found.looked_at} decoded"
     else:
         text = f"{found.looked_at - bad} of {found.looked_at} decoded; {found.unreadable.summary()}"
+    if found.unreadable.damaged:
+        text += f"; {found.unreadable.damage()}"
     if records.num_classes and found.looked_at == records.size:
         text += f"; {found.of_class.min()} to {found.of_class.max()} per class"
     return text
@@ -139,8 +149,26 @@ def write_contact_sheet(
         raise ValueError(f"no image can be decoded; {found['train'].unreadable.summary()}")
     encoded = io.BytesIO()
     contact_sheet(pictures, COLUMNS, captions=captions).save(encoded, format="PNG")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encoded.getvalue())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded.getvalue())
+    except (OSError, tf.errors.OpError) as error:
+        raise ValueError(f"--contact_sheet={path} cannot be written: {reason(error)}") from error
+
+
+def sheet_path(name: str) -> epath.Path:
+    """Where the contact sheet goes.
+
+    Raises:
+        ValueError: something is there that it cannot replace; said before hours of preparation.
+    """
+    try:
+        path = epath.Path(name)
+        if path.exists() and not is_regular(path):
+            raise ValueError("no file, but something else, is there")
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"--contact_sheet={name} cannot be written: {reason(error)}") from error
+    return path
 
 
 def is_below(path: epath.Path, directory: str) -> bool:

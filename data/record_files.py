@@ -1,15 +1,19 @@
 """TFRecord files of `tf.Example`s as records: a whole set of shards, read in order or in places."""
 
+import concurrent.futures
 import dataclasses
 import re
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
 from data import splits
 from data.records import Record
+from data.regular_file import is_regular
+from programs.error_lines import reason
 
-SHARD = re.compile(r"^(?P<split>[\w.-]+)-(?P<number>\d{5})-of-(?P<count>\d{5})$")
+SHARD = re.compile(r"^(?P<split>[\w.-]+)-(?P<number>\d{5})-of-(?P<count>\d{5})$", re.ASCII)
 READ_AT_ONCE = 16
 
 
@@ -48,6 +52,13 @@ class Keys:
         return {"image": image, "label": parsed[self.label] - self.first_label, "id": name}
 
 
+class File(NamedTuple):
+    """What the file system says about a shard: bytes, and when it was written, in nanoseconds."""
+
+    length: int
+    written: int
+
+
 class HeldOut(NamedTuple):
     """A held-out image: the number of its shard, where its example is in it, and what it is.
 
@@ -55,7 +66,7 @@ class HeldOut(NamedTuple):
         shard: the shard's number.
         before, length, behind: bytes of the shard before, in and behind the serialised example.
         label: from 0.
-        name: the record's id.
+        name: the record's id; what is no UTF-8 is escaped by surrogates.
     """
 
     shard: int
@@ -88,7 +99,56 @@ def complete(directory: str, split: str) -> list[str]:
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise ValueError(f"{missing[0]}{more} of {len(names)} shards missing in {directory}")
+    if extra := numbers - set(range(len(names))):
+        raise ValueError(
+            f"{split}-{min(extra):05}-of-{counts[0]:05} in {directory} is one more than the shards "
+            "from 00000 on: take it away"
+        )
     return [f"{directory.rstrip('/')}/{name}" for name in names]
+
+
+def stats(paths: list[str]) -> list[File]:
+    """What the file system says about each shard.
+
+    Raises:
+        ValueError: one is missing or no regular file; names it.
+    """
+
+    def stat(path: str) -> File:
+        try:
+            found = tf.io.gfile.stat(path)
+        except tf.errors.OpError as error:
+            raise ValueError(f"{path} cannot be read: {reason(error)}") from error
+        if not is_regular(path):
+            raise ValueError(f"{path} is no regular file")
+        return File(found.length, found.mtime_nsec)
+
+    with concurrent.futures.ThreadPoolExecutor(READ_AT_ONCE) as pool:
+        return list(pool.map(stat, paths))
+
+
+def damage(
+    paths: list[str],
+    look: Callable[[tf.Tensor], Record] | None = None,
+    counts: Sequence[int] | None = None,
+) -> str:
+    """The first shard that cannot be read to its end, and why; empty if there is none.
+
+    Args:
+        paths: the shards.
+        look: what has to be possible with each example; reading it, if not given.
+        counts: how many examples each shard should hold.
+    """
+    for number, path in enumerate(paths):
+        try:
+            examples = tf.data.TFRecordDataset(path)
+            found = sum(1 for _ in (examples.map(look) if look else examples))
+        except tf.errors.OpError as error:
+            why = re.sub(r"^.*(?:transformation with iterator|Iterator::)[^ ]* ", "", reason(error))
+            return f"{path} is damaged or lacks a key: {why}"
+        if counts and found != counts[number]:
+            return f"{path} is damaged: it holds {found} examples instead of {counts[number]}"
+    return ""
 
 
 def stream(paths: list[str], keys: Keys) -> tf.data.Dataset:
@@ -120,7 +180,7 @@ def held_out(paths: list[str], images: list[HeldOut]) -> tf.data.Dataset:
                 for image in images
             ],
             "label": tf.constant([image.label for image in images], tf.int64),
-            "id": [image.name for image in images],
+            "id": [image.name.encode(errors="surrogateescape") for image in images],
         }
     )
 

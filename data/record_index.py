@@ -5,22 +5,22 @@ so that `val` is read without reading all training images. It is kept beside the
 user's cache directory where those cannot be written to.
 """
 
-import concurrent.futures
 import dataclasses
 import hashlib
 import json
 import os
-import re
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from etils import epath
 from tqdm import tqdm
 
-from data import splits
+from data import record_files, splits
 from data.record_files import READ_AT_ONCE, HeldOut, Keys
 from data.records import Record
+from data.regular_file import is_regular
+from programs.error_lines import reason
 
 FACTS_AT_ONCE = 256
 # A TFRecord: 8 bytes of length, 4 of its checksum, the data, 4 of the data's checksum.
@@ -36,6 +36,7 @@ class Index:
         images: how many.
         named: whether the examples carry file names.
         labels: the smallest and the largest.
+        label_shards: the number of a shard with the smallest, and of one with the largest.
         fingerprint: of all names and labels in their order.
         limit: the largest lot that is held out.
         held_out: the held-out images.
@@ -45,6 +46,7 @@ class Index:
     images: int
     named: bool
     labels: tuple[int, int]
+    label_shards: tuple[int, int]
     fingerprint: str
     limit: int
     held_out: list[HeldOut]
@@ -62,10 +64,12 @@ def load(paths: list[str], keys: Keys, directory: str, description: str) -> Inde
     Raises:
         ValueError: a shard is damaged, or its examples lack a key; names the shard.
     """
-    with concurrent.futures.ThreadPoolExecutor(READ_AT_ONCE) as pool:
-        stats = list(pool.map(tf.io.gfile.stat, paths))
+    stats = record_files.stats(paths)
+    for path, stat in zip(paths, stats, strict=True):
+        if not stat.length:
+            raise ValueError(f"{path} is empty: put the shard there again")
     listing = [
-        f"{os.path.basename(path)} {stat.length} {stat.mtime_nsec}"
+        f"{os.path.basename(path)} {stat.length} {stat.written}"
         for path, stat in zip(paths, stats, strict=True)
     ]
     shards = hashlib.sha256("\n".join([*listing, repr(keys)]).encode()).hexdigest()
@@ -87,23 +91,35 @@ def load(paths: list[str], keys: Keys, directory: str, description: str) -> Inde
 
 def _read(place: epath.Path) -> Index | None:
     try:
-        fields = json.loads(place.read_text())
+        if not is_regular(place):
+            return None
+        written = json.loads(place.read_text())
+        fields = written["index"]
+        if written["checksum"] != _checksum(fields):
+            return None
         return Index(
             **fields
             | {
                 "labels": tuple(fields["labels"]),
+                "label_shards": tuple(fields["label_shards"]),
                 "held_out": [HeldOut(*row) for row in fields["held_out"]],
             }
         )
-    except (OSError, ValueError, KeyError, TypeError, tf.errors.OpError):
-        return None  # There is none yet, or one of another version: it is made.
+    # There is one of another version, or a damaged one: it is made.
+    except (OSError, ValueError, LookupError, TypeError, RecursionError, tf.errors.OpError):
+        return None
+
+
+def _checksum(fields: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 def _write(made: Index, place: epath.Path) -> bool:
     beside = place.with_name(f"{place.name}.incomplete.{os.getpid()}")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(json.dumps(dataclasses.asdict(made)))
+        fields = dataclasses.asdict(made)
+        beside.write_text(json.dumps({"index": fields, "checksum": _checksum(fields)}))
         beside.replace(place)
     except (OSError, tf.errors.OpError):
         return False
@@ -131,9 +147,15 @@ def _make(paths: list[str], keys: Keys, shards: str, description: str, sizes: li
                 found.setdefault(int(batch["number"]), []).append(batch)
                 bar.update(len(batch["id"]))
     except tf.errors.OpError as error:
-        raise ValueError(_damage(paths, facts) or error.message.split("\n")[0]) from error
+        raise ValueError(record_files.damage(paths, facts) or reason(error)) from error
     if not found:
         raise ValueError(f"the shards hold no image: {paths[0]}, …")
+
+    # Behind the last whole record, TensorFlow passes over what is shorter than a record's header.
+    for number, (path, size) in enumerate(zip(paths, sizes, strict=True)):
+        lengths = [batch["length"].astype(np.int64) for batch in found.get(number, [])]
+        if sum(int((length + BEFORE + AFTER).sum()) for length in lengths) != size:
+            raise ValueError(f"{path} is damaged: its last record is cut, or it has none")
 
     numbers, starts = [], []
     for number in sorted(found):
@@ -155,6 +177,7 @@ def _make(paths: list[str], keys: Keys, shards: str, description: str, sizes: li
         images=len(names),
         named=bool(named.all()),
         labels=(int(labels.min()), int(labels.max())),
+        label_shards=(int(numbers[labels.argmin()]), int(numbers[labels.argmax()])),
         fingerprint=content.hexdigest(),
         limit=limit,
         held_out=[
@@ -164,20 +187,8 @@ def _make(paths: list[str], keys: Keys, shards: str, description: str, sizes: li
                 length=int(lengths[i]),
                 behind=int(sizes[numbers[i]] - starts[i] - lengths[i]),
                 label=int(labels[i]),
-                name=names[i].decode(),
+                name=names[i].decode(errors="surrogateescape"),
             )
             for i in np.flatnonzero(lots <= limit)
         ],
     )
-
-
-def _damage(paths: list[str], facts: Callable[[tf.Tensor], Record]) -> str:
-    """The first shard that cannot be read to its end, and why."""
-    for path in paths:
-        try:
-            for _ in tf.data.TFRecordDataset(path).map(facts):
-                pass
-        except tf.errors.OpError as error:
-            reason = re.sub(r"^\{\{.*?\}\} ", "", error.message.split("\n")[0])
-            return f"{path} is damaged or lacks a key: {reason}"
-    return ""

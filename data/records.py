@@ -1,11 +1,22 @@
 """What a data set hands over: one split's images, still encoded, in a fixed order."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import tensorflow as tf
 
 Record = dict[str, tf.Tensor]
+
+
+class Span(NamedTuple):
+    """Consecutive records of a file, counted from 0: those from `start` to before `stop`."""
+
+    file: str
+    start: int
+    stop: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +35,10 @@ class Records:
             (-1 without labels), "id": string}`. The id names the image for good: random choices
             are keyed by it, and unreadable images are reported by it.
         read: turns an element's `image` into encoded bytes (the identity where it holds them).
+        spans: the places among which the records are in their files, where that is known without
+            reading them; as many as there are records, or more if the split takes a part of them.
+        damage: reads the split's files and names the first that is damaged; empty if none is. It
+            is asked when an error came up while records were read.
     """
 
     dataset: str
@@ -33,7 +48,24 @@ class Records:
     class_names: tuple[str, ...]
     entries: Callable[[], tf.data.Dataset]
     read: Callable[[tf.Tensor], tf.Tensor]
+    spans: tuple[Span, ...] = ()
+    damage: Callable[[], str] = lambda: ""
 
     @property
     def num_classes(self) -> int:
         return len(self.class_names)
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Inside, an error of TensorFlow that a damaged file leads to is a ValueError naming it."""
+        try:
+            yield
+        except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+            if problem := self.damage():
+                raise ValueError(problem) from error
+            raise
+        except tf.errors.InvalidArgumentError as error:
+            # What parsing an example says; anything else is none of the files' fault.
+            if re.search("Feature: |Key: |parse", str(error)) and (problem := self.damage()):
+                raise ValueError(problem) from error
+            raise

@@ -9,11 +9,18 @@ and decodes its own.
 
 import contextlib
 import dataclasses
-import socket
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 
 import tensorflow as tf
+
+from programs import grpc_server, interruption
+
+# Of the dispatcher's methods the one that changes nothing.
+GET_VERSION = "/tensorflow.data.DispatcherService/GetVersion"
+SECONDS_OF_SILENCE = 30.0
+MOST_JOBS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,26 +36,23 @@ class DataService:
     jobs: int = 1
 
     def __post_init__(self) -> None:
-        protocol, _, place = self.address.partition("://")
-        host, _, port = place.rpartition(":")
-        if not (protocol and host and port.isdigit()):
+        if not grpc_server.place(self.address):
             raise ValueError(
                 f"--data_service={self.address} is no address: use grpc://HOST:PORT of a "
                 "tf.data service's dispatcher"
             )
-        if self.jobs < 1:
-            raise ValueError(f"--data_service_jobs={self.jobs} must be at least 1")
+        if not 1 <= self.jobs <= MOST_JOBS:
+            raise ValueError(
+                f"--data_service_jobs={self.jobs} must be at least 1, and at most {MOST_JOBS}"
+            )
 
     def check(self) -> None:
-        """Raises a ValueError if nobody answers there; TensorFlow would wait for an hour."""
-        host, _, port = self.address.partition("://")[2].rpartition(":")
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
-        except OSError as error:
+        """Raises a ValueError if no dispatcher answers; TensorFlow would wait for an hour."""
+        if problem := grpc_server.problem(self.address, GET_VERSION):
             raise ValueError(
-                f"--data_service={self.address} does not answer ({error}): start the dispatcher "
+                f"--data_service={self.address} does not answer ({problem}): start the dispatcher "
                 "of a tf.data service there"
-            ) from error
+            )
 
     def batches(self, made: Callable[[int, int], tf.data.Dataset], count: int) -> tf.data.Dataset:
         """All batches of a stream, in their order, made by the service.
@@ -78,7 +82,13 @@ class DataService:
 
     @contextlib.contextmanager
     def explained(self, step: int) -> Iterator[None]:
-        """Inside, the loss of a worker is a ValueError that says so and names the step."""
+        """Inside, the loss of a worker is a ValueError that says so and names the step.
+
+        The loss of the dispatcher ends the process with a line when a step has lasted for
+        SECONDS_OF_SILENCE: TensorFlow goes on asking for an hour, in a call that nothing ends.
+        """
+        left = threading.Event()
+        threading.Thread(target=self._watch, args=(step, left), daemon=True).start()
         try:
             yield
         except tf.errors.InvalidArgumentError as error:
@@ -88,6 +98,17 @@ class DataService:
                 f"the tf.data service at {self.address} lost a worker at step {step}; run again to "
                 "go on from the last checkpoint"
             ) from error
+        finally:
+            left.set()
+
+    def _watch(self, step: int, left: threading.Event) -> None:
+        while not left.wait(SECONDS_OF_SILENCE):
+            problem = grpc_server.problem(self.address, GET_VERSION)
+            if problem and not left.is_set():
+                interruption.fail(
+                    f"the tf.data service at {self.address} does not answer any more at step "
+                    f"{step} ({problem}); start it and run again to go on from the last checkpoint"
+                )
 
     def _job(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         # With dynamic sharding a source element goes to one worker alone: here the only one, which

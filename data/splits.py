@@ -21,7 +21,12 @@ literature. Every data set gets the same four names:
   are added.
 - Any other TensorFlow data set: the first part of its training split, which its builder shuffled
   when it was prepared.
+
+A folder with images for training, validation and test in folders of their own needs no lots: its
+`val` is its own validation images, `train` all of its training images and `trainval` both.
 """
+
+from collections.abc import Collection
 
 import numpy as np
 import tensorflow as tf
@@ -30,6 +35,10 @@ NAMES = ("train", "val", "trainval", "test")
 OWN_VALIDATION = 50_000
 OFFICIAL_TEST = ("test", "validation", "val")
 UNLABELLED_TEST = ("imagenet2012", "places205")
+# What folders of images are called, in the order in which they are looked for.
+TRAINING_FOLDERS = ("train", "training")
+VALIDATION_FOLDERS = ("validation", "val", "valid", "dev")
+TEST_FOLDERS = ("test", "testing")
 
 
 def held_out(training_images: int) -> int:
@@ -96,3 +105,34 @@ def official_test(dataset: str, names: list[str]) -> str:
         if name in names and not (name == "test" and dataset in UNLABELLED_TEST):
             return name
     raise ValueError(f"{dataset} has no test split; its splits are {', '.join(names)}")
+
+
+def official_folders(names: Collection[str], dataset: str = "folder") -> dict[str, str]:
+    """Which folders of a directory of images are its official splits.
+
+    Args:
+        names: of the folders in the directory.
+        dataset: the data set's name, because some have test images without labels.
+
+    Returns:
+        `train`, `val` or `test` by the folder's name; nothing where no folder holds the training
+        images. Validation images are the test images where there are no others: then `val` is held
+        out of the training images.
+    """
+    train = _first(TRAINING_FOLDERS, names)
+    val = _first(VALIDATION_FOLDERS, names)
+    test = _first(TEST_FOLDERS, names)
+    if train is None or (train.lower() != "train" and not (val or test)):
+        return {}  # One called training, and nothing to go with it, may be a class.
+    if not test or (val and dataset in UNLABELLED_TEST):
+        test, val = val, None
+    found = {train: "train", val: "val", test: "test"}
+    return {name: part for name, part in found.items() if name}
+
+
+def _first(wanted: tuple[str, ...], names: Collection[str]) -> str | None:
+    """The first of the names wanted, in any case if none is there as it is written here."""
+    lower = {name.lower(): name for name in sorted(names, reverse=True)}
+    return next((name for name in wanted if name in names), None) or next(
+        (lower[name] for name in wanted if name in lower), None
+    )

@@ -1,12 +1,19 @@
-"""Which images could not be used, and when there are too many of them to go on."""
+"""Which images could not be used, or not whole, and when there are too many to go on."""
 
 import contextlib
 from collections.abc import Callable, Iterator
 
 import tensorflow as tf
+from absl import logging
 
 from data.records import Records
 from programs.error_lines import reason
+
+NAMED = 3  # how many images a line names
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"
 
 
 class UnreadableImages:
@@ -14,10 +21,12 @@ class UnreadableImages:
 
     Attributes:
         reasons: the first line of what was wrong, by image id.
+        damaged: the ids of images that are used although their files are cut short.
     """
 
     def __init__(self) -> None:
         self.reasons: dict[str, str] = {}
+        self.damaged: set[str] = set()
 
     def record(self, make_view: Callable[[], tf.Tensor], identifier: str) -> None:
         """Notes an image whose view could not be made; tries again to find the reason.
@@ -35,11 +44,24 @@ class UnreadableImages:
 
     def summary(self) -> str:
         """One line for the log: how many, and the first three by name."""
-        first = [f"{name} ({why})" for name, why in sorted(self.reasons.items())[:3]]
-        more = ", …" if len(self.reasons) > len(first) else ""
-        count = len(self.reasons)
-        images = "image" if count == 1 else "images"
-        return f"{count} {images} could not be read: {', '.join(first)}{more}"
+        first = [f"{name} ({why})" for name, why in sorted(self.reasons.items())[:NAMED]]
+        more = ", …" if len(self.reasons) > NAMED else ""
+        return f"{_images(len(self.reasons))} could not be read: {', '.join(first)}{more}"
+
+    def damage(self) -> str:
+        """One line for the log about the images that are used all the same."""
+        count = len(self.damaged)
+        first = ", ".join(sorted(self.damaged)[:NAMED])
+        more = ", …" if count > NAMED else ""
+        are = "is" if count == 1 else "are"
+        return f"{_images(count)} {are} damaged and used as far as the file goes: {first}{more}"
+
+    def warn(self) -> None:
+        """Says in the log what there is to say."""
+        if self.reasons:
+            logging.warning("%s", self.summary())
+        if self.damaged:
+            logging.warning("%s", self.damage())
 
     @contextlib.contextmanager
     def explained(self, batch_size: int) -> Iterator[None]:

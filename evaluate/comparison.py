@@ -4,9 +4,11 @@ import csv
 import io
 import os
 
+from absl import logging
 from etils import epath
 
-from evaluate.report import Results, aligned, layers_of, load_results, percent, plot
+from evaluate.report import aligned, layers_of, percent, plot
+from evaluate.results_file import Results, load_results
 from programs.run_directory import write_whole
 
 # What a row of the CSV says about its run, and about its layer.
@@ -18,6 +20,8 @@ OF_RUN = (
     "train_fraction",
     "train_examples",
     "val_examples",
+    "overlap",
+    "untrained_examples",
     "probe",
     "seed",
 )
@@ -57,6 +61,8 @@ def load(paths: list[str]) -> dict[str, Results]:
         directory = path.removesuffix("results.json").rstrip("/") or "."
         if "://" not in directory:
             directory = os.path.abspath(directory)
+        if directory in runs:
+            logging.warning("--compare: %s is given twice and counts once", directory)
         runs[directory] = load_results(path)
     return dict(zip(_names(list(runs)), runs.values(), strict=True))
 
@@ -94,7 +100,10 @@ def _measured_on(results: Results) -> str:
     """Probe, data set, split and share of the labels, in few words."""
     fraction = results.get("train_fraction", 1)
     labels = f", {100 * fraction:g} % of the labels" if fraction < 1 else ""
-    return f"{results.get('probe', '')} {results['dataset']} {results['val_split']}{labels}"
+    overlap = ", not held out" if results.get("overlap") else ""
+    return (
+        f"{results.get('probe', '')} {results['dataset']} {results['val_split']}{labels}{overlap}"
+    )
 
 
 def _names(directories: list[str]) -> list[str]:

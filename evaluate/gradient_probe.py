@@ -165,8 +165,7 @@ class GradientProbe:
                 if step % self.checkpoint_every_steps == 0 or step == self.total_steps:
                     self._save(step)
                 self.checkpoints.stop_if_asked(step, self._save)
-        if self.training.unreadable.reasons:
-            logging.warning("%s", self.training.unreadable.summary())
+        self.training.unreadable.warn()
         return self._results(time.perf_counter() - started)
 
     def validate(self) -> dict[str, tuple[float, float, float]]:

@@ -13,6 +13,8 @@ import tensorflow as tf
 
 from data.records import Records
 
+LABELS_AT_ONCE = 4096
+
 
 def subset(
     labels: np.ndarray, fraction: float, seed: int, positions: np.ndarray | None = None
@@ -64,7 +66,7 @@ def records_part(records: Records, fraction: float, seed: int) -> Records:
     check_fraction(fraction)
     if fraction == 1:
         return records
-    labels = np.array([int(entry["label"]) for entry in records.entries().as_numpy_iterator()])
+    labels = labels_of(records)
     positions = subset(labels, fraction, seed)
     chosen = np.zeros(len(labels), bool)
     chosen[positions] = True
@@ -81,6 +83,12 @@ def records_part(records: Records, fraction: float, seed: int) -> Records:
         fingerprint=f"{records.fingerprint}/{fraction:g} of seed {seed}",
         entries=entries,
     )
+
+
+def labels_of(records: Records) -> np.ndarray:
+    """The labels of a split: (N,), int64. Takes a pass over its records, without decoding them."""
+    batches = records.entries().map(lambda entry: entry["label"]).batch(LABELS_AT_ONCE)
+    return np.concatenate([batch.numpy() for batch in batches])
 
 
 def held_out_fifth(labels: np.ndarray, seed: int) -> np.ndarray:

@@ -7,7 +7,8 @@ import tensorflow as tf
 from absl import logging
 from etils import epath
 
-from evaluate import report
+from evaluate import coverage, report
+from evaluate.results_file import Results
 from programs.run_directory import write_whole
 
 HEADING = "## Evaluation"
@@ -15,7 +16,7 @@ HEADING = "## Evaluation"
 MEASURED = ("saved_model", "fingerprint", "unreadable")
 
 
-def append(results: report.Results) -> None:
+def append(results: Results) -> None:
     """Appends a table of results to the card of the model they are of.
 
     Results of the same settings replace those that are there, so that the card holds a section for
@@ -39,7 +40,7 @@ def append(results: report.Results) -> None:
         logging.warning("the results are not added to the model card: %s", reason)
 
 
-def with_results(card: str, results: report.Results) -> str:
+def with_results(card: str, results: Results) -> str:
     """The card's text with a section for the results, in the place of one of the same settings."""
     settings = {
         name: value
@@ -62,7 +63,7 @@ def with_results(card: str, results: report.Results) -> str:
     return f"{card}\n{section}"
 
 
-def _section(results: report.Results) -> str:
+def _section(results: Results) -> str:
     said = ("dataset", "train_split", "val_split", "probe", "train_examples", "val_examples")
     others = {
         name: value
@@ -76,5 +77,6 @@ def _section(results: report.Results) -> str:
         f"### {results['probe']} on {results['dataset']}\n\n"
         f"Fitted to {results['train_examples']:,} images of split {results['train_split']}, "
         f"measured on {results['val_examples']:,} of split {results['val_split']}; {settings}.\n\n"
-        f"```\n{report.table(results)}\n```\n"
+        + "".join(f"**Note:** {line}.\n\n" for line in coverage.remarks(results))
+        + f"```\n{report.table(results)}\n```\n"
     )

@@ -3,7 +3,8 @@
 The paper evaluates blocks whose maps have up to 800 000 values (section 4.5); the released code
 pools every map of more than 9000. Its `max` and `avg` are followed exactly. Its adaptive kinds
 draw their bins at random, those here are always the same: bin i of S over a side of H pixels
-reaches from floor(i·H / S) to ceil((i + 1)·H / S).
+reaches from floor(i·H / S) to ceil((i + 1)·H / S). A network that sees an image as patches has
+the map of each patch pooled, and the results averaged.
 """
 
 import math
@@ -43,6 +44,25 @@ def pool(maps: tf.Tensor, kind: str = "max", max_features: int = MAX_FEATURES) -
             pooling = tf.nn.max_pool2d if kind == "max" else tf.nn.avg_pool2d
             maps = pooling(maps, ksize=window, strides=window, padding="VALID")
     return tf.reshape(maps, (-1, height * width * channels))
+
+
+def pool_patches(maps: tf.Tensor, kind: str = "max", max_features: int = MAX_FEATURES) -> tf.Tensor:
+    """Pools the map of every patch by itself, then averages over the patches of an image, [C].
+
+    The two do not commute when the largest values stay.
+
+    Args:
+        maps: (N, patches, H, W, C) or (N, patches, C), float; only N may be unknown.
+        kind, max_features: as for `pool`; the size of one patch's map counts.
+
+    Returns:
+        (N, D) as `pool` gives for one patch.
+
+    Raises:
+        ValueError: as `pooled_shape`.
+    """
+    pooled = pool(tf.reshape(maps, (-1, *maps.shape[2:])), kind, max_features)
+    return tf.reduce_mean(tf.reshape(pooled, (-1, maps.shape[1], pooled.shape[-1])), axis=1)
 
 
 def pooled_shape(

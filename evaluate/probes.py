@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 from etils import epath
 
 from evaluate import logistic_regression, neighbours, protocols
@@ -13,6 +15,7 @@ from evaluate.label_free import label_free_scores
 from evaluate.low_data import ChosenRows, choose
 from evaluate.progress import FitProgress
 from evaluate.representations import Representations
+from evaluate.results_file import read_json, row_problem
 from programs.options import option
 from programs.run_directory import write_whole
 
@@ -112,7 +115,7 @@ def measure_all(
     Raises:
         ValueError: features that are not finite, or too few examples; names the layer.
     """
-    done = _finished(partial, source)
+    done = _finished(partial, source, train.layers)
     for layer in train.layers:
         if layer not in done:
             done[layer] = measure(
@@ -128,13 +131,27 @@ def measure_all(
     return {layer: done[layer] for layer in train.layers}
 
 
-def _finished(partial: epath.Path, source: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _finished(
+    partial: epath.Path, source: dict[str, Any], layers: Iterable[str]
+) -> dict[str, dict[str, Any]]:
     """The layers that an earlier start has measured, if on the same representations."""
-    try:
-        earlier = json.loads(partial.read_text())
-    except FileNotFoundError:
+    if not partial.exists():
         return {}
-    return earlier["layers"] if earlier.get("source") == source else {}
+    try:
+        earlier = read_json(partial)
+        if earlier["source"] != source:
+            return {}
+        rows = {layer: earlier["layers"][layer] for layer in layers if layer in earlier["layers"]}
+    except (ValueError, KeyError, TypeError) as error:
+        logging.warning("%s is damaged (%s): all layers are measured again", partial, error)
+        return {}
+    problems = {layer: row_problem(row) for layer, row in rows.items()}
+    for layer, problem in problems.items():
+        if problem:
+            logging.warning(
+                "%s is damaged (of layer %s, %s): it is measured again", partial, layer, problem
+            )
+    return {layer: row for layer, row in rows.items() if not problems[layer]}
 
 
 def measure(

@@ -1,46 +1,17 @@
 """Results as people read them: a table on the terminal, a plot of accuracy by layer."""
 
-import json
-from typing import Any
+from typing import TYPE_CHECKING
 
-import matplotlib
-
-matplotlib.use("agg")
-
-import matplotlib.pyplot as plt
 from etils import epath
-from matplotlib.ticker import PercentFormatter
 
-Results = dict[str, Any]
+from evaluate import figures
+from evaluate.results_file import Results
+
+if TYPE_CHECKING:
+    import matplotlib.pyplot as plt
 
 MARKERS = "osD^vP*X<>"
 MOST_ANNOTATED = 4
-
-
-def load_results(run: str) -> Results:
-    """Reads a run's `results.json`.
-
-    Args:
-        run: the directory that `eval.py` wrote, or the file itself.
-
-    Raises:
-        ValueError: there is no such file, or it is none of ours.
-    """
-    path = epath.Path(run)
-    if path.name != "results.json":
-        path = path / "results.json"
-    if not path.exists():
-        raise ValueError(f"{path} does not exist: run eval.py with --workdir={path.parent} first")
-    try:
-        results = json.loads(path.read_text())
-        results["dataset"], results["val_split"]
-        if not results["layers"] or not all(
-            "top1" in values for values in results["layers"].values()
-        ):
-            raise KeyError("top1")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is no result of eval.py") from error
-    return results
 
 
 def table(results: Results) -> str:
@@ -73,42 +44,42 @@ def plot(runs: dict[str, Results], path: epath.Path) -> None:
     layers = layers_of(runs)
     tested_on = {f"{results['dataset']} {results['val_split']}" for results in runs.values()}
     names = [
-        f"{name} ({results['dataset']} {results['val_split']})" if len(tested_on) > 1 else name
+        figures.label(
+            f"{name} ({results['dataset']} {results['val_split']})" if len(tested_on) > 1 else name
+        )
         for name, results in runs.items()
     ]
     legend_width = 0.6 + 0.075 * max(map(len, names)) if len(runs) > 1 else 0
-    figure, axes = plt.subplots(
-        figsize=(
-            1.5 + 1.1 * max(len(layers), 3) + legend_width,
-            max(3.6, 0.6 + 0.2 * len(runs)),
-        ),
-        dpi=150,
-        layout="constrained",
-    )
-    for number, (name, results) in enumerate(zip(names, runs.values(), strict=True)):
-        _line(axes, number, len(runs), name, layers, results["layers"])
-    axes.set_xticks(range(len(layers)), layers)
-    axes.set_xlim(-0.5, len(layers) - 0.5)
-    highest = max(
-        values["top1"] for results in runs.values() for values in results["layers"].values()
-    )
-    axes.set_ylim(0, min(1.12 * max(highest, 0.01), 1.05))
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.set_ylabel(f"top-1 on {tested_on.pop()}" if len(tested_on) == 1 else "top-1")
-    axes.grid(axis="y", alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    if len(runs) > 1:
-        # Beside the axes: no run hides behind it, however many there are.
-        figure.legend(loc="outside right upper", frameon=False, fontsize=8)
-    beside = path.with_name("incomplete." + path.name)
-    with beside.open("wb") as file:
-        figure.savefig(file, format="png")
-    plt.close(figure)
-    beside.replace(path)
+    with figures.drawing() as plt:
+        figure, axes = plt.subplots(
+            figsize=(
+                1.5 + 1.1 * max(len(layers), 3) + legend_width,
+                max(3.6, 0.6 + 0.2 * len(runs)),
+            ),
+            dpi=150,
+            layout="constrained",
+        )
+        for number, (name, results) in enumerate(zip(names, runs.values(), strict=True)):
+            _line(axes, number, len(runs), name, layers, results["layers"])
+        axes.set_xticks(range(len(layers)), [figures.label(layer, 16) for layer in layers])
+        axes.set_xlim(-0.5, len(layers) - 0.5)
+        highest = max(
+            values["top1"] for results in runs.values() for values in results["layers"].values()
+        )
+        axes.set_ylim(0, min(1.12 * max(highest, 0.01), 1.05))
+        axes.yaxis.set_major_formatter(figures.percent_formatter())
+        on = f" on {figures.label(tested_on.pop(), 40)}" if len(tested_on) == 1 else ""
+        axes.set_ylabel(f"top-1{on}")
+        axes.grid(axis="y", alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        if len(runs) > 1:
+            # Beside the axes: no run hides behind it, however many there are.
+            figure.legend(loc="outside right upper", frameon=False, fontsize=8)
+        figures.save(figure, path)
 
 
 def _line(
-    axes: plt.Axes,
+    axes: "plt.Axes",
     number: int,
     count: int,
     name: str,

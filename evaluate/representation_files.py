@@ -6,27 +6,38 @@
     DIRECTORY/block1.float32   (rows, features), and so on for every layer
 
 The files are appended to batch by batch. The header is replaced, in one step, after what it
-counts has reached the disk: rows that no header counts are cut off before an extraction goes on,
-and files that are shorter than their header says are not used.
+counts has reached the disk: rows that no header counts are cut off before an extraction goes on.
+It holds a checksum for every part of every file (`evaluate/checksums.py`), which are verified when
+the files are opened: from the first part on that is not what it was, they are made again.
 """
 
 import contextlib
+import dataclasses
 import json
 import os
 import time
+import urllib.parse
+import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, BinaryIO
 
 import numpy as np
+from absl import logging
 from etils import epath
+from tqdm import tqdm
 
+from evaluate import checksums
+from evaluate.checksums import NOTHING, Part
 from programs import locks
 
 SECONDS_BETWEEN_HEADERS = 5.0
 # At most this part of the time goes into waiting for the disk to confirm.
 SHARE_OF_HEADERS = 0.05
 SUFFIXES = (".float16", ".float32", ".int64")
+# What a layer may not be called.
+RESERVED = ("labels", "positions", "valid")
 
 
 def check_local(directory: epath.Path) -> None:
@@ -54,7 +65,7 @@ class RepresentationFiles:
         rows: how many rows there are, fewer than records where images could not be read.
 
     Raises:
-        ValueError: the directory is not on a local disk.
+        ValueError: the directory is not on a local disk, or its header is no file.
     """
 
     def __init__(
@@ -67,54 +78,125 @@ class RepresentationFiles:
         check_local(directory)
         self.directory = directory
         self.description = description
-        self.layers = layers
+        self.layers = self._wanted = layers
         self.dtype = dtype
         self._open: dict[str, BinaryIO] = {}
         self._header = directory / "header.json"
+        self._verified: tuple[object, ...] = ()
         self._find()
 
     def path(self, name: str) -> epath.Path:
         """The file of a layer, of `labels` or of `positions`."""
-        return self.directory / f"{name}.{self._dtypes()[name]}"
+        # Somebody else's layer may have a slash in its name.
+        return self.directory / f"{urllib.parse.quote(name, safe=' ')}.{self._dtypes()[name]}"
 
     def _dtypes(self) -> dict[str, str]:
         layers = dict.fromkeys(self.layers, self.dtype)
         return {**layers, "labels": "int64", "positions": "int64"}
 
+    def _row_bytes(self, name: str) -> int:
+        return self._features.get(name, 1) * np.dtype(self._dtypes()[name]).itemsize
+
     def _length(self, name: str) -> int:
         """Bytes of the rows that count."""
-        return self.rows * self._features.get(name, 1) * np.dtype(self._dtypes()[name]).itemsize
+        return self.rows * self._row_bytes(name)
 
-    def _find(self) -> None:
-        """Takes over what is there, if it is of the same description and whole."""
-        self.records = self.rows = self._kept = 0
-        self._features: dict[str, int] = {}
+    def _find(self, all_layers: bool = False) -> None:
+        """Takes over what is there, as far as it is of the same description and whole."""
+        if os.path.exists(self._header) and not os.path.isfile(self._header):
+            raise ValueError(f"{self._header} is no file: move it away")
         try:
-            header = json.loads(self._header.read_text())
+            content = self._header.read_bytes()
+        except FileNotFoundError:
+            self._take_over([], {})
+            return
+        if self._verified == (content, all_layers, *map(self._stat, self._dtypes())):
+            return
+        self._take_over([], {})
+        try:
+            header = json.loads(content)
             if header["description"] != self.description:
                 return
-            there, features = tuple(header["layers"]), dict(header["features"])
-            records, rows = int(header["records"]), int(header["rows"])
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            if "parts" not in header:
+                raise ValueError("it has no checksums, as an earlier version wrote it")
+            there, features, parts = _read(header)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            self._warn("header.json", f"it cannot be read: {error}")
             return
-        missing = set(self.layers) - set(there)
-        self.layers = tuple(dict.fromkeys([*there, *self.layers]))
-        if missing:
-            return
-        self.records, self.rows, self._features, self._kept = records, rows, features, records
-        for name in self._dtypes():
-            path = self.path(name)
-            if not path.exists() or path.stat().length < self._length(name):
-                self.records = self.rows = self._kept = 0
-                self._features = {}
-                return
+        self.layers = tuple(dict.fromkeys([*there, *self._wanted]))
+        if set(self._wanted) <= set(there):
+            self._take_over(parts, features)
+            self._verify(self.layers if all_layers else self._wanted)
+            self._verified = (content, all_layers, *map(self._stat, self._dtypes()))
+
+    def _take_over(self, parts: list[Part], features: dict[str, int]) -> None:
+        last = parts[-1] if parts else NOTHING
+        self._parts, self.records, self.rows = parts, last.records, last.rows
+        self._kept = self.records
+        self._features = features if parts else {}
+
+    def _verify(self, layers: tuple[str, ...]) -> None:
+        """Drops the parts from the first on that is not what it was."""
+        names = [*layers, "labels", "positions"]
+        total = sum(map(self._length, names))
+        with (
+            tqdm(
+                desc=f"checking {self.directory.name}",
+                total=total,
+                unit="B",
+                unit_scale=True,
+                delay=3,
+            ) as bar,
+            ThreadPoolExecutor(max_workers=4) as pool,
+        ):
+            found = list(
+                pool.map(
+                    lambda name: checksums.whole_parts(
+                        self.path(name), name, self._parts, self._row_bytes(name), bar.update
+                    ),
+                    names,
+                )
+            )
+        count, why, name = min(
+            (count, why, name) for name, (count, why) in zip(names, found, strict=True)
+        )
+        if count < len(self._parts):
+            self._take_over(self._parts[:count], self._features)
+            self._warn(self.path(name).name, why)
+
+    def _warn(self, file: str, why: str) -> None:
+        logging.warning(
+            "%s/%s is damaged (%s): the representations are made again from the split's image "
+            "number %d on",
+            self.directory,
+            file,
+            why,
+            self.records,
+        )
+
+    def _stat(self, name: str) -> tuple[int, int, int] | None:
+        try:
+            stat = os.stat(self.path(name))
+        except FileNotFoundError:
+            return None
+        return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+    def left_out(self) -> np.ndarray:
+        """The positions, among the records that are done, of those that have no row: int64."""
+        there = self.memory_map("positions") if self.rows else ()
+        return np.setdiff1d(np.arange(self.records), there)
+
+    def keep_before(self, position: int) -> None:
+        """Goes back to before a record, so that it is extracted again."""
+        parts = [part for part in self._parts if part.records <= position]
+        self._take_over(parts, self._features)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Lets one process at a time write; the others wait and find what it has written."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with locks.waited_for(self.directory):
-            self._find()
+            self._find(all_layers=True)  # Whoever goes on with them goes on with all.
             yield
 
     def __enter__(self) -> "RepresentationFiles":
@@ -141,15 +223,21 @@ class RepresentationFiles:
         """
         valid = batch["valid"] > 0
         positions = np.arange(self.records, self.records + len(valid))
+        goes_on = checksums.has_room(self._parts, sum(map(self._row_bytes, self._dtypes())))
+        crc32 = dict(self._parts[-1].crc32) if goes_on else dict.fromkeys(self._open, 0)
         for name, file in self._open.items():
             rows = positions if name == "positions" else batch[name]
             if not valid.all():
                 rows = rows[valid]
             if rows.ndim > 1:
                 self._features[name] = rows.shape[1]
-            _write(file, np.ascontiguousarray(rows))
+            rows = np.ascontiguousarray(rows)
+            _write(file, rows)
+            crc32[name] = zlib.crc32(rows.reshape(-1).view(np.uint8), crc32[name])
         self.records = records
         self.rows += int(valid.sum())
+        before = self._parts[:-1] if goes_on else self._parts
+        self._parts = [*before, Part(self.records, self.rows, crc32)]
         if time.perf_counter() > self._next_header:
             self._write_header()
 
@@ -195,6 +283,7 @@ class RepresentationFiles:
             "records": self.records,
             "rows": self.rows,
             "features": self._features,
+            "parts": [dataclasses.asdict(part) for part in self._parts],
         }
         beside = self._header.with_name("header.json.incomplete")
         with open(beside, "wb", buffering=0) as file:
@@ -210,6 +299,24 @@ class RepresentationFiles:
         """The rows of a layer (rows, features), of `labels` or of `positions` (rows,)."""
         shape = (self.rows, self._features[name]) if name in self._features else (self.rows,)
         return np.memmap(self.path(name), self._dtypes()[name], mode="r", shape=shape)
+
+
+def _read(header: dict[str, Any]) -> tuple[list[str], dict[str, int], list[Part]]:
+    """Layers, their features and parts of a header.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it is not what was written.
+    """
+    layers, features, parts = header["layers"], header["features"], [NOTHING]
+    for fields in header["parts"]:
+        parts.append(Part.read(fields, before=parts[-1]))
+    if not (isinstance(layers, list) and all(isinstance(layer, str) for layer in layers)):
+        raise TypeError("its layers have no names")
+    if parts[-1].rows and not all(type(features[layer]) is int for layer in layers):
+        raise TypeError("its layers have no sizes")
+    if not all(count > 0 for count in features.values()):
+        raise ValueError("its layers' sizes make no sense")
+    return layers, features, parts[1:]
 
 
 def _write(file: BinaryIO, array: np.ndarray) -> None:

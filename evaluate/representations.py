@@ -5,13 +5,15 @@ next images are decoded and the last batch's rows are written. The files, and ho
 that was killed goes on, are those of `evaluate/representation_files.py`.
 """
 
+import contextlib
 import dataclasses
+import difflib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
 from etils import epath
 from tqdm import tqdm
 
@@ -19,8 +21,9 @@ from data import images, pipeline
 from data.records import Records
 from data.unreadable import UnreadableImages
 from evaluate import pooling
-from evaluate.representation_files import RepresentationFiles
+from evaluate.representation_files import RESERVED, RepresentationFiles
 from evaluate.saved_models import SavedModel
+from programs.error_lines import reason
 from programs.options import option
 
 PIXELS = "pixels"
@@ -92,9 +95,21 @@ def check_layers(model: SavedModel, layers: list[str]) -> None:
     known = [*model.layers, PIXELS]
     unknown = [layer for layer in layers if layer not in known]
     if unknown or not layers:
+        near = difflib.get_close_matches(unknown[0], known, n=1) if unknown else []
         raise ValueError(
-            f"--layers: {model.path} has no layer {', '.join(unknown) or '(none given)'}; "
-            f"it has {', '.join(known)}"
+            f"--layers: {model.path} has no layer "
+            f"{', '.join(name or '(blank)' for name in unknown) or '(none given)'}"
+            + (f", did you mean {near[0]}?" if near else "; ")
+            + f"{' ' if near else ''}it has {', '.join(known)}"
+        )
+    twice = {layer for layer in layers if layers.count(layer) > 1}
+    if twice:
+        raise ValueError(f"--layers: {', '.join(sorted(twice))} is given twice")
+    reserved = [layer for layer in layers if layer in RESERVED]
+    if reserved:
+        raise ValueError(
+            f"--layers: {reserved[0]} is what a file beside the representations is called; leave "
+            "it out, or export the network with another name for it"
         )
 
 
@@ -122,12 +137,14 @@ def extract(
         OSError: the files cannot be written; what was extracted before is kept.
     """
     strategy = strategy or tf.distribute.get_strategy()
+    view = images.CentralCrop(options.resize_size, options.crop_size)
     description = {
         "saved_model": model.fingerprint,
         "dataset": records.dataset,
         "split": records.split,
         "records": records.fingerprint,
         "resize_size": options.resize_size,
+        "resize_method": view.method,
         "crop_size": options.crop_size,
         "pooling": options.pooling,
         "max_features": options.max_features,
@@ -135,21 +152,30 @@ def extract(
     }
     files = RepresentationFiles(directory, description, options.layers, options.dtype)
     unreadable = UnreadableImages()
-    if files.records < records.size:
+    mended = _first_mended(records, files, options, unreadable)
+    if files.records < records.size or mended is not None:
         with files.locked():
+            if mended is not None:
+                files.keep_before(mended)
             if files.records < records.size:
-                _extract(model, records, options, files, strategy, unreadable)
-    if unreadable.reasons:
-        logging.warning("%s", unreadable.summary())
+                _extract(model, records, view, options, files, strategy, unreadable)
+    unreadable.warn()
     if not files.rows:
         raise ValueError(
             f"split {records.split} of {records.dataset} has no readable image"
             + (f"; {unreadable.summary()}" if unreadable.reasons else "")
         )
     unreadable.check(records, options.max_bad_fraction, files.records - files.rows)
+    labels = np.asarray(files.memory_map("labels"))
+    if records.num_classes and not 0 <= labels.min() <= labels.max() < records.num_classes:
+        raise ValueError(
+            f"split {records.split} of {records.dataset} has labels from {labels.min()} to "
+            f"{labels.max()}, its {records.num_classes} classes have 0 to "
+            f"{records.num_classes - 1}: an image without a label cannot be measured on"
+        )
     return Representations(
         layers={layer: files.memory_map(layer) for layer in options.layers},
-        labels=np.asarray(files.memory_map("labels")),
+        labels=labels,
         positions=np.asarray(files.memory_map("positions")),
         class_names=records.class_names,
         unreadable=records.size - files.rows,
@@ -162,39 +188,67 @@ def represent(
 ) -> dict[str, tf.Tensor]:
     """One forward pass: the pooled representations of a batch, on the device that calls this.
 
+    Where the network sees an image as patches, each patch's map is pooled, and then the patches are
+    averaged: the map of one patch is as large as their average, and there are nine.
+
     Args:
         model: the network.
-        images: uint8, RGB, (N, H, W, 3), cropped.
+        images: RGB, 0 … 255, uint8 or float32, (N, H, W, 3), cropped.
         options: its `layers`, `pooling`, `max_features` and `dtype` count here.
 
     Returns:
         By layer (N, D), of `options.dtype`.
     """
-    pictures = tf.cast(images, tf.float32) / 255.0
-    outputs = model.represent(pictures) | {PIXELS: pictures}
-    return {
-        layer: tf.cast(
-            pooling.pool(
-                outputs[layer],
-                "avg" if layer == PIXELS else options.pooling,
-                options.max_features,
-            ),
-            options.dtype,
-        )
-        for layer in options.layers
+    # An area's mean can be above the largest of its pixels by rounding.
+    pictures = tf.minimum(tf.cast(images, tf.float32) / 255.0, 1.0)
+    network, pool = model.represent, pooling.pool
+    if model.represent_patches is not None:
+        network, pool = model.represent_patches, pooling.pool_patches
+    layers = {
+        layer: pool(output, options.pooling, options.max_features)
+        for layer, output in network(pictures).items()
+        if layer in options.layers
     }
+    layers[PIXELS] = pooling.pool(pictures, "avg", options.max_features)
+    return {layer: tf.cast(layers[layer], options.dtype) for layer in options.layers}
+
+
+def _first_mended(
+    records: Records,
+    files: RepresentationFiles,
+    options: ExtractOptions,
+    unreadable: UnreadableImages,
+) -> int | None:
+    """The first record that was left out and can be read by now: its position.
+
+    Those before it are noted once more.
+    """
+    left_out = files.left_out()
+    if not len(left_out):
+        return None
+    view = images.CentralCrop(options.resize_size, options.crop_size)
+    chosen = np.zeros(records.size, bool)
+    chosen[left_out] = True
+    entries = records.entries().enumerate().filter(lambda number, _: tf.gather(chosen, number))
+    for number, entry in entries:
+        try:
+            view(records.read(entry["image"]), tf.constant([0, 0], tf.int64))
+        except (tf.errors.OpError, ValueError) as error:
+            unreadable.reasons[entry["id"].numpy().decode(errors="replace")] = reason(error)
+        else:
+            return int(number)
+    return None
 
 
 def _extract(
     model: SavedModel,
     records: Records,
+    view: images.CentralCrop,
     options: ExtractOptions,
     files: RepresentationFiles,
     strategy: tf.distribute.Strategy,
     unreadable: UnreadableImages,
 ) -> None:
-    view = images.CentralCrop(options.resize_size, options.crop_size)
-
     # All layers that the files have, which may be more than those asked for.
     all_layers = dataclasses.replace(options, layers=tuple(files.layers))
 
@@ -229,7 +283,13 @@ def _extract(
         mininterval=1.0,
     )
     # A batch is fetched from the device and written in a thread, while the next one is made.
-    with bar, files, ThreadPoolExecutor(max_workers=1) as writer:
+    with (
+        bar,
+        _enough_memory(options),
+        files,
+        records.explained(),
+        ThreadPoolExecutor(max_workers=1) as writer,
+    ):
         written = None
         for first in range(files.records, records.size, options.batch_size):
             outputs = step(next(stream))
@@ -238,12 +298,39 @@ def _extract(
                 left_out = files.records - files.rows
                 unreadable.check(records, options.max_bad_fraction, left_out)
             written = writer.submit(
-                _append, files, outputs, min(first + options.batch_size, records.size)
+                _append, model, files, outputs, min(first + options.batch_size, records.size)
             )
         bar.update(written.result() - bar.n)
 
 
-def _append(files: RepresentationFiles, outputs: dict[str, tf.Tensor], records: int) -> int:
+def _append(
+    model: SavedModel, files: RepresentationFiles, outputs: dict[str, tf.Tensor], records: int
+) -> int:
     """Writes a batch to the files; the number of records that are done then."""
-    files.append({name: value.numpy() for name, value in outputs.items()}, records)
+    batch = {name: value.numpy() for name, value in outputs.items()}
+    valid = batch["valid"] > 0
+    for layer in files.layers:
+        finite = np.isfinite(batch[layer][valid])
+        if not finite.all():
+            too_large = batch[layer].dtype == np.float16
+            raise ValueError(
+                f"layer {layer}: {np.count_nonzero(~finite)} of {finite.size} values that "
+                f"{model.path} makes of the images up to number {records} are NaN or infinite"
+                + ("; float16 ends at 65504: try --dtype=float32" if too_large else "")
+                + ": leave it out of --layers, or look at how the network was trained"
+            )
+    files.append(batch, records)
     return records
+
+
+@contextlib.contextmanager
+def _enough_memory(options: ExtractOptions) -> Iterator[None]:
+    """Inside, a lack of memory is a MemoryError that says what to do about it."""
+    try:
+        yield
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        raise MemoryError(
+            f"no memory for --batch_size={options.batch_size} images of "
+            f"{options.crop_size}×{options.crop_size} pixels and their layers ({reason(error)}): "
+            "use a smaller --batch_size; what was extracted before is kept"
+        ) from error

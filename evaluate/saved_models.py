@@ -1,12 +1,19 @@
 """Anybody's export, as far as probing it goes: images in, representations by layer out."""
 
+import contextlib
 import dataclasses
 import hashlib
+from collections.abc import Iterator
 
 import tensorflow as tf
+from absl import logging
 from etils import epath
 
+from programs.error_lines import reason
+
 SIGNATURE = "representation"
+PATCHES = "patch_representation"
+PATCH_TASKS = ("jigsaw", "relative_patch_location")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +27,8 @@ class SavedModel:
             the layers' outputs.
         loaded: what `tf.saved_model.load` gave; a signature does not keep it alive.
         layers: the names of the layers, sorted.
+        represent_patches: the signature like `represent` whose outputs have an axis of patches
+            behind the first, where the network sees an image as patches; else None.
         resize_size, crop_size: the pixels that the model wants to be probed with; None where it
             does not say.
     """
@@ -31,19 +40,30 @@ class SavedModel:
     layers: tuple[str, ...]
     resize_size: int | None
     crop_size: int | None
+    represent_patches: tf.types.experimental.ConcreteFunction | None = None
 
 
 def load(path: str) -> SavedModel:
     """Loads a SavedModel with a `representation` signature; see the class for what is known of it.
 
     Raises:
-        ValueError: there is no SavedModel at the path, or it lacks the signature.
+        ValueError: there is no SavedModel at the path, it is damaged, or it lacks the signature.
     """
     if not path:
         raise ValueError("--saved_model is missing: name the directory that train.py exported")
     if not tf.saved_model.contains_saved_model(path):
         raise ValueError(f"{path} is no SavedModel: it should hold a saved_model.pb")
-    loaded = tf.saved_model.load(path)
+    file = epath.Path(path) / "saved_model.pb"
+    if file.exists() and not file.stat().length:
+        raise ValueError(f"{file} is empty: export the network anew")
+    try:
+        with _without_log_lines():
+            loaded = tf.saved_model.load(path)
+    except Exception as error:  # Of whatever type the damage makes TensorFlow raise.
+        raise ValueError(
+            f"the SavedModel {path} cannot be loaded, a part of it is missing or damaged: "
+            f"{reason(error)[:300]}"
+        ) from error
     signatures = loaded.signatures
     if SIGNATURE not in signatures:
         raise ValueError(
@@ -51,16 +71,22 @@ def load(path: str) -> SavedModel:
             f"its signatures are {', '.join(signatures) or 'none'}"
         )
     represent = signatures[SIGNATURE]
-    sizes = dict.fromkeys(("resize_size", "crop_size"))
-    if "input_size" in signatures:
-        sizes = {name: int(value) for name, value in signatures["input_size"]().items()}
+    if PATCHES not in signatures and _is_of_patches(path):
+        logging.warning(
+            "%s has no signature '%s', because it was exported by an older version: its blocks are "
+            "averaged over the patches before they are pooled, not after as in the paper "
+            "(pre_logits is the same); delete it and run train.py again to export it anew",
+            path,
+            PATCHES,
+        )
     return SavedModel(
         path=path,
         fingerprint=_fingerprint(path),
         represent=represent,
         loaded=loaded,
         layers=tuple(sorted(represent.structured_outputs)),
-        **sizes,
+        represent_patches=signatures.get(PATCHES),
+        **_wanted_sizes(signatures),
     )
 
 
@@ -94,13 +120,85 @@ def input_size(model: SavedModel, resize_size: int, crop_size: int) -> tuple[int
     return resize_size, crop_size
 
 
+def images_at_a_time(model: SavedModel) -> int | None:
+    """How many images the network takes; None if any number, or if it does not say."""
+    shapes = [spec.shape for spec in _inputs(model).values()]
+    return shapes[0][0] if len(shapes) == 1 and shapes[0].rank else None
+
+
+def fits(model: SavedModel, images: tf.TensorSpec) -> bool:
+    """Whether the signature takes images, and nothing else, of such a shape and type."""
+    specs = list(_inputs(model).values())
+    return (
+        len(specs) == 1
+        and specs[0].dtype == images.dtype
+        and specs[0].shape.is_compatible_with(images.shape)
+    )
+
+
+def takes(model: SavedModel) -> str:
+    """What the signature takes, for a message: `images: float32 (any, 32, 32, 3)`."""
+    return ", ".join(
+        f"{name}: {spec.dtype.name}"
+        + (f" ({', '.join(str(size or 'any') for size in spec.shape)})" if spec.shape.rank else "")
+        for name, spec in _inputs(model).items()
+    )
+
+
+def _inputs(model: SavedModel) -> dict[str, tf.TensorSpec]:
+    return model.represent.structured_input_signature[1]
+
+
+def _wanted_sizes(signatures: dict[str, tf.types.experimental.ConcreteFunction]) -> dict:
+    """`resize_size` and `crop_size`; None where a foreign signature gives anything else."""
+    sizes = dict.fromkeys(("resize_size", "crop_size"))
+    if "input_size" in signatures:
+        try:
+            outputs = signatures["input_size"]()
+            sizes = {name: int(outputs[name]) for name in sizes}
+        except (KeyError, TypeError, ValueError, tf.errors.OpError):
+            pass
+    return sizes
+
+
+@contextlib.contextmanager
+def _without_log_lines() -> Iterator[None]:
+    """Keeps TensorFlow from logging tracebacks of what it can do without."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.FATAL)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+def _is_of_patches(path: str) -> bool:
+    """Whether the model card, if there is one, says that the network was trained on patches."""
+    try:
+        card = (epath.Path(path) / "README.md").read_text()
+    except (OSError, UnicodeDecodeError, tf.errors.OpError):
+        return False
+    return any(f"**Pretext task**: {task}\n" in card for task in PATCH_TASKS)
+
+
 def _fingerprint(path: str) -> str:
     try:
-        return tf.saved_model.experimental.read_fingerprint(path).singleprint()
+        fingerprint = tf.saved_model.experimental.read_fingerprint(path)
+        if fingerprint.saved_model_checksum:  # Zero where the file is empty.
+            return fingerprint.singleprint()
+        damage = "it is empty"
     except FileNotFoundError:
-        # Written by a TensorFlow before 2.12. The index holds a checksum of every variable.
-        parts = [
-            epath.Path(path) / name for name in ("saved_model.pb", "variables/variables.index")
-        ]
-        contents = b"".join(part.read_bytes() for part in parts if part.exists())
-        return hashlib.sha256(contents).hexdigest()
+        damage = ""  # Written by a TensorFlow before 2.12.
+    except Exception as error:  # Of whatever type the damage makes TensorFlow raise.
+        damage = reason(error)
+    if damage:
+        logging.warning(
+            "%s/fingerprint.pb is damaged (%s): a hash of the graph and of the weights' checksums "
+            "stands for it",
+            path,
+            damage[:200],
+        )
+    # The index holds a checksum of every variable.
+    parts = [epath.Path(path) / name for name in ("saved_model.pb", "variables/variables.index")]
+    contents = b"".join(part.read_bytes() for part in parts if part.exists())
+    return hashlib.sha256(contents).hexdigest()

@@ -141,8 +141,8 @@ class CachedExamples:
 class AugmentedExamples:
     """Random crops of a split's images through the frozen network (section 3.3).
 
-    The smaller side is resized to `options.resize_size`; a random square of `options.crop_size` is
-    cut out and flipped half the time.
+    [C] The smaller side is resized to `options.resize_size`, by area as where the probe is
+    measured, and a random square of `options.crop_size` is cut out; views are not mirrored.
 
     Args:
         model: the network; loaded in the strategy's scope.
@@ -174,7 +174,9 @@ class AugmentedExamples:
         """As `CachedExamples.batches`."""
         return pipeline.training_batches(
             self._records,
-            RandomCrop(self._options.resize_size, self._options.crop_size),
+            RandomCrop(
+                self._options.resize_size, self._options.crop_size, flip=False, method="area"
+            ),
             batch_size=batch_size,
             epochs=epochs,
             seed=seed,

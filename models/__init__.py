@@ -34,7 +34,7 @@ def build(
     root_stride: int = 2,
     block_strides: tuple[int, int, int] = (2, 2, 2),
     representation_size: int | None = None,
-    weight_decay: float | None = None,
+    weight_decay: float = 1e-4,
     units: tuple[int, int, int, int] = (3, 4, 6, 3),
     reversible: bool = True,
     synchronized_batch_norm: bool = False,
@@ -50,8 +50,8 @@ def build(
         block_strides: strides of blocks 2, 3 and 4 (ResNet, RevNet); (2, 2, 1) for patches.
         representation_size: size of an extra linear layer whose output becomes `pre_logits`;
             None for none.
-        weight_decay: wd of the penalty 0.5·wd·‖W‖² on the kernels, found in `model.losses`; None
-            for the architecture's own (1e-4, VGG 5e-4).
+        weight_decay: wd of the penalty 0.5·wd·‖W‖² on the kernels, found in `model.losses`; all
+            kernels but that of RevNet's root.
         units: number of units in the four blocks (ResNet, RevNet).
         reversible: whether the backward pass reconstructs activations instead of storing them
             (RevNet); the gradients are the same.
@@ -85,9 +85,7 @@ def build(
         raise ValueError(
             f"image_size must be at least {smallest} for the strides of {name}, got {image_size}"
         )
-    if weight_decay is None:
-        del options["weight_decay"]
-    elif not weight_decay >= 0:
+    if not weight_decay >= 0:
         raise ValueError(f"weight_decay must be at least 0, got {weight_decay}")
     shared = "widening_factor", "representation_size", "weight_decay", "synchronized_batch_norm"
     return _BUILDERS[name](**{key: value for key, value in options.items() if key in shared + own})

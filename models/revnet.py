@@ -24,11 +24,16 @@ def revnet50_minus(**options) -> keras.Model:
 class Downsampling(keras.layers.Layer):
     """Average pooling by the stride, then as many channels of zeros on both sides.
 
-    (N, H, W, C) to (N, H//stride, W//stride, filters): what stands between two reversible blocks.
+    (N, H, W, C) to (N, ceil(H/stride), ceil(W/stride), filters): what stands between two reversible
+    blocks. [C] A window that reaches over the border averages the pixels that it covers.
 
     Args:
         filters: number of output channels, at least C.
         stride: size and stride of the pooling window.
+
+    Raises:
+        ValueError: a side has fewer pixels than the stride; where H and W are known at run time
+            only, a tf.errors.InvalidArgumentError.
     """
 
     def __init__(self, filters: int, stride: int, **kwargs):
@@ -37,18 +42,25 @@ class Downsampling(keras.layers.Layer):
         self.stride = stride
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        if min(size or self.stride for size in inputs.shape[1:3]) < self.stride:
+        height_width = inputs.shape[1:3]
+        if None in height_width:
+            tf.debugging.assert_greater_equal(
+                tf.shape(inputs)[1:3],
+                self.stride,
+                "images are too small for the network's strides",
+            )
+        elif min(height_width) < self.stride:
             raise ValueError(
                 f"images must be larger for the network's strides: a map of "
-                f"{inputs.shape[1]}×{inputs.shape[2]} is left before a stride of {self.stride}"
+                f"{height_width[0]}×{height_width[1]} is left before a stride of {self.stride}"
             )
-        x = tf.nn.avg_pool2d(inputs, self.stride, self.stride, padding="VALID")
+        x = tf.nn.avg_pool2d(inputs, self.stride, self.stride, padding="SAME")
         missing = self.filters - inputs.shape[-1]
         return tf.pad(x, [[0, 0], [0, 0], [0, 0], [missing // 2, missing - missing // 2]])
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         n, height, width, _ = input_shape
-        sizes = (None if size is None else size // self.stride for size in (height, width))
+        sizes = (None if size is None else -(-size // self.stride) for size in (height, width))
         return (n, *sizes, self.filters)
 
     def get_config(self) -> dict:

@@ -15,7 +15,7 @@ def vgg19_bn(
     widening_factor: int = 4,
     image_size: int = 224,
     representation_size: int | None = None,
-    weight_decay: float = 5e-4,
+    weight_decay: float = 1e-4,
     synchronized_batch_norm: bool = False,
 ) -> keras.Model:
     """VGG19-BN; k = 8 is the original network.
@@ -28,7 +28,8 @@ def vgg19_bn(
             fully-connected layers 512·k.
         image_size: height and width of the images, at least 32.
         representation_size: size of an extra linear layer's output that becomes `pre_logits`.
-        weight_decay: wd of the penalty 0.5·wd·‖W‖² on the kernels, in `model.losses`.
+        weight_decay: wd of the penalty 0.5·wd·‖W‖² on the kernels, in `model.losses`. (The 5e-4 of
+            the released code's signature is never reached there.)
         synchronized_batch_norm: whether replicas share their batch statistics.
 
     Returns:

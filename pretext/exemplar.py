@@ -52,6 +52,20 @@ class Exemplar:
     def backbone_options(self, architecture: str) -> dict[str, object]:
         return {}
 
+    def check_batch(self, images: int, replicas: int) -> None:
+        """Raises a ValueError, which names the flags, if a batch has no image to be pushed away.
+
+        Args:
+            images: of a replica's batch or micro-batch.
+            replicas: how many there are.
+        """
+        if images * (replicas if self.options.global_negatives else 1) < 2:
+            raise ValueError(
+                "--task=exemplar needs two images to compare and a device's batch has one: use a "
+                "larger --batch_size or a smaller --gradient_accumulation"
+                + (", or --global_negatives" if replicas > 1 else "")
+            )
+
     def head(self, features: int) -> keras.Model:
         pre_logits = keras.Input((features,), name="pre_logits")
         logits = keras.layers.Dense(

@@ -9,24 +9,30 @@ themselves, whereas whoever loads this one with `tf.saved_model.load` or `hub.lo
     model.permutations                      jigsaw's table, (permutations, patches), from 0
     model.signatures["serving_default"]    images -> pre_logits
     model.signatures["representation"]     images -> block1 … block4, pre_logits
+    model.signatures["patch_representation"]   images -> the same of each patch, (N, patches, …)
     model.signatures["pretext"]            images -> logits, the task's answer
     model.signatures["serving_bytes"]      image_bytes -> block1 … block4, pre_logits
     model.signatures["pre_logits_bytes"]   image_bytes -> pre_logits
     model.signatures["input_size"]         -> resize_size, crop_size: the pixels to probe it with
 
+Only exports of jigsaw have `permutations`, and only those of the two patch tasks
+`patch_representation`: their other functions average over an image's patches.
+
 Images are RGB, float32 in [0, 1], (N, H, W, 3); the task's own normalisation is inside. Image bytes
-are encoded files, (N,), and are resized and cropped as a probe would. `docs/exports.md` is the
-contract in full; `README.md` in the directory says what this network is.
+are encoded files, (N,), and are resized (by area) and cropped as a probe would. `docs/exports.md`
+is the contract in full; `README.md` in the directory says what this network is.
 """
 
 import dataclasses
 
 import keras
 import tensorflow as tf
+from absl import logging
 from etils import epath
 
 from models import saved
-from pretext import input_contract, model_card
+from pretext import export_damage, input_contract, model_card
+from pretext.patch_task import PatchTask
 from pretext.stored_network import PRECISIONS, StoredNetwork
 from pretext.task import PretextTask, Representations
 from programs.error_lines import writing
@@ -84,10 +90,9 @@ def export(
         run=run,
     )
     beside = _beside(path)
-    for leftover in (beside, path):
-        if leftover.exists():
-            leftover.rmtree()
     with writing(path):
+        for leftover in (beside, path):
+            _remove(leftover)
         tf.saved_model.save(root, str(beside), signatures=signatures)
         saved.describe(backbone, beside)
         (beside / "README.md").write_text(card)
@@ -95,12 +100,25 @@ def export(
 
 
 def is_whole(path: epath.Path) -> bool:
-    """Whether a directory holds a whole export.
+    """Whether a directory holds a whole export; one that is damaged is named in a warning.
 
     At a remote store its files are renamed one after the other, so it can be there in part while
     what it is made from is not gone yet.
     """
-    return path.exists() and not _beside(path).exists()
+    if not path.exists() or _beside(path).exists():
+        return False
+    return _is_undamaged(path, export_damage.of_saved_model(path))
+
+
+def is_whole_keras_file(path: epath.Path) -> bool:
+    """Whether there is a whole file of `export_keras`; a damaged one is named in a warning."""
+    return path.exists() and _is_undamaged(path, export_damage.of_keras_file(path))
+
+
+def _is_undamaged(path: epath.Path, damage: str | None) -> bool:
+    if damage:
+        logging.warning("%s is no whole export (%s): it will be made again", path, damage)
+    return not damage
 
 
 def _beside(path: epath.Path) -> epath.Path:
@@ -116,8 +134,17 @@ def export_keras(backbone: keras.Model, path: epath.Path) -> None:
     """
     beside = path.with_name("incomplete." + path.name)
     with writing(path):
+        for leftover in (beside, path):
+            _remove(leftover)
         backbone.save(str(beside))
         tf.io.gfile.rename(str(beside), str(path), overwrite=True)
+
+
+def _remove(path: epath.Path) -> None:
+    if path.is_dir():
+        path.rmtree()
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _contract(task: PretextTask, backbone: keras.Model) -> tf.TensorSpec:
@@ -167,11 +194,11 @@ def _signatures(
     # TensorFlow Serving takes base64 for inputs whose name ends in _bytes.
     encoded = tf.TensorSpec([None], tf.string, name="image_bytes")
     view = task.eval_view
-    pixels = tf.TensorSpec([view.crop_size, view.crop_size, 3], tf.uint8)
+    pixels = tf.TensorSpec([view.crop_size, view.crop_size, 3], tf.float32)
 
     def decoded(image_bytes: tf.Tensor) -> tf.Tensor:
         views = tf.map_fn(lambda each: view(each, None), image_bytes, fn_output_signature=pixels)
-        return tf.cast(views, tf.float32) / 255.0
+        return views / 255.0
 
     @tf.function(input_signature=[contract])
     def serving_default(images: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -201,6 +228,13 @@ def _signatures(
             "crop_size": tf.constant(view.crop_size),
         }
 
+    @tf.function(input_signature=[contract])
+    def patch_representation(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        images = input_contract.checked(images, contract)
+        layers = task.represent_patches(network, images, training=False)
+        return {name: tf.cast(layers[name], tf.float32) for name in LAYERS}
+
+    of_patches = {"patch_representation": patch_representation}
     return {
         "serving_default": serving_default,
         "representation": representation,
@@ -208,4 +242,4 @@ def _signatures(
         "serving_bytes": serving_bytes,
         "pre_logits_bytes": pre_logits_bytes,
         "input_size": input_size,
-    }
+    } | (of_patches if isinstance(task, PatchTask) else {})

@@ -73,7 +73,13 @@ def _permutations(options: TaskOptions) -> np.ndarray:
     """The set to tell apart, from the file or else from the seed."""
     size, count = options.patches_per_side**2, options.permutations
     if not options.permutations_file:
-        return permutations.generate(count, size, options.permutations_seed)
+        try:
+            return permutations.generate(count, size, options.permutations_seed)
+        except ValueError as error:
+            raise ValueError(
+                f"--permutations={count}, --patches_per_side={options.patches_per_side}, "
+                f"--permutations_seed={options.permutations_seed}: {error}"
+            ) from error
     table = permutations.read_file(options.permutations_file)
     if table.shape[1] != size:
         raise ValueError(

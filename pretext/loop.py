@@ -8,10 +8,10 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import NoReturn
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
 from etils import epath
 from tqdm import tqdm
 
@@ -139,7 +139,8 @@ class Loop:
         """Trains to the end of the last epoch and leaves a checkpoint of it.
 
         Raises:
-            ValueError: all images of a batch were unreadable, or too many of a split.
+            ValueError: all images of a batch were unreadable, or too many of a split, or all of
+                the validation split; that is told before the first step.
             FloatingPointError: the loss or a weight is not finite.
             OSError: a checkpoint or a row of metrics could not be written.
             ConnectionError: another machine that takes part is gone.
@@ -148,6 +149,8 @@ class Loop:
         options = self.options
         first = self.step + 1
         batches = iter(self._distribute(self._training_batches))
+        if self.step < self.total_steps:
+            self._check_validation_images()
         bar = tqdm(
             total=self.total_steps * options.batch_size,
             initial=self.step * options.batch_size,
@@ -168,7 +171,8 @@ class Loop:
                 record = profiler.record(step) if profiles else contextlib.nullcontext()
                 service = options.service
                 decoding = service.explained(step) if service else contextlib.nullcontext()
-                with self.unreadable.explained(options.batch_size), decoding, record:
+                told = self.training.explained()
+                with told, self.unreadable.explained(options.batch_size), decoding, record:
                     self.steps.update(batches, self.state.sums)
                 self.unreadable.check(self.training, options.max_bad_fraction)
                 if step == first:
@@ -184,8 +188,7 @@ class Loop:
                     self.state.save(step)
                 self.state.stop_if_asked()
         for unreadable in (self.unreadable, self.unreadable_validation):
-            if unreadable.reasons:
-                logging.warning("%s", unreadable.summary())
+            unreadable.warn()
 
     def validate(self) -> dict[str, float]:
         """The task's metrics on the validation split, by name with `val_` before it.
@@ -202,11 +205,32 @@ class Loop:
         totals = dict(zip(names, np.sum(sums, axis=0, dtype=np.float64).tolist(), strict=True))
         examples = totals.pop("examples")
         if not examples:
-            raise ValueError(
-                f"split {self.validation.split} of {self.validation.dataset} has no readable "
-                f"image; {self.unreadable_validation.summary()}"
-            )
+            self._no_validation_image()
         return {f"val_{name}": value / examples for name, value in totals.items()}
+
+    def _check_validation_images(self) -> None:
+        """Looks for an image that can be used, so that an epoch is not trained in vain.
+
+        Raises:
+            ValueError: no image of the split can be used, or too many of it cannot.
+        """
+        batches = pipeline.evaluation_batches(
+            self.validation,
+            self.trainer.task.pretext_view,
+            batch_size=pipeline.GROUP,
+            unreadable=self.unreadable_validation,
+        )
+        for batch in batches:
+            self.unreadable_validation.check(self.validation, self.options.max_bad_fraction)
+            if np.any(batch["valid"]):
+                return
+        self._no_validation_image()
+
+    def _no_validation_image(self) -> NoReturn:
+        raise ValueError(
+            f"split {self.validation.split} of {self.validation.dataset} has no readable "
+            f"image; {self.unreadable_validation.summary()}"
+        )
 
     def _training_batches(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
         task = self.trainer.task
@@ -265,8 +289,9 @@ class Loop:
             **self.state.sums.means(),
         }
         if step % self.steps_per_epoch == 0:
-            if not self.validated:
-                # The first validation traces its step, which may outlast a signal's grace.
+            if not self.validated or step == self.total_steps:
+                # The first validation traces its step, which may outlast a signal's grace. The
+                # last checkpoint is of before the validation, whether or not that is a first one.
                 self.state.save(step)
             row |= self.validate()
             self.validated = True

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pretext.patch_task import PatchTask
 from pretext.task import PretextTask, Representations
 
 # Where things lie on the machine that trained is nobody's business.
@@ -24,13 +25,19 @@ class Run:
     Attributes:
         flags: value by flag name, as in `flags.cfg`; `dataset`, `train_split` and `val_split` among
             them.
-        train_images: how many images the network was trained on; 0 for an untrained one.
-        metrics: the last pretext metrics on the held-out images, by name (`val_accuracy`, …).
+        updates: how many the weights are after; 0 for an untrained network.
+        train_images: how many images it was trained on.
+        metrics: the last pretext metrics on the validation images, by name (`val_accuracy`, …).
+        validation_images: how many these are.
+        shared_images: how many of them are among those that the network was trained on.
     """
 
     flags: dict[str, str]
-    train_images: int
-    metrics: dict[str, float]
+    updates: int = 0
+    train_images: int = 0
+    metrics: dict[str, float] = dataclasses.field(default_factory=dict)
+    validation_images: int = 0
+    shared_images: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +134,7 @@ def write(
         f"with {resize}the central {view.crop_size}×{view.crop_size}; the signatures that take "
         "encoded files do the same themselves.",
         "## Layers",
-        _layers(measurement, view.crop_size, precision),
+        _layers(measurement, view.crop_size, precision) + _patches(task),
         "## Use",
         _use(),
         "## Flags",
@@ -143,7 +150,7 @@ def write(
 def _trained(task: PretextTask, run: Run | None) -> str:
     if run is None:
         return task.name
-    if not run.train_images:
+    if not run.updates:
         return f"untrained ({task.name})"
     return f"{task.name} on {run.flags['dataset']}"
 
@@ -151,20 +158,34 @@ def _trained(task: PretextTask, run: Run | None) -> str:
 def _data(run: Run | None) -> str:
     if run is None:
         return "not recorded"
-    if not run.train_images:
+    if not run.updates:
         return "none; the weights are the initial ones"
     flags = run.flags
     return (
         f"{flags['dataset']}, {run.train_images:,} images of split {flags['train_split']}; "
-        f"measured on split {flags['val_split']}"
+        f"measured on split {flags['val_split']}; {run.updates:,} updates"
     )
 
 
 def _metrics(run: Run | None) -> str:
     if run is None:
         return "not recorded"
+    if not run.metrics:
+        return "none measured"
     texts = [f"{name.removeprefix('val_')} {value:.4g}" for name, value in run.metrics.items()]
-    return ", ".join(texts) + " on held-out images" if texts else "none measured"
+    return f"{', '.join(texts)} on {_measured_on(run)}"
+
+
+def _measured_on(run: Run) -> str:
+    if not run.updates:
+        return f"{run.validation_images:,} images"
+    if not run.shared_images:
+        return "held-out images"
+    shared = "all" if run.shared_images == run.validation_images else f"{run.shared_images:,}"
+    return (
+        f"{run.validation_images:,} images, **{shared} of which it was trained on**: "
+        "no measure of what was learned about others"
+    )
 
 
 def _layers(measurement: dict[str, Measurement], crop_size: int, precision: str) -> str:
@@ -183,6 +204,17 @@ def _layers(measurement: dict[str, Measurement], crop_size: int, precision: str)
             "export: updates of float16 kernels are rounded away."
         )
     return text
+
+
+def _patches(task: PretextTask) -> str:
+    if not isinstance(task, PatchTask):
+        return ""
+    return (
+        f"\n\nThe network sees an image as {task.patches} patches, and these are averages over "
+        "them. The signature `patch_representation` gives them one by one, "
+        f"{task.patches} × the shapes above: a probe of a map pools the map of each patch, and "
+        "averages then."
+    )
 
 
 def _use() -> str:

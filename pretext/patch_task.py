@@ -42,7 +42,9 @@ class PatchTask:
         }
         resize_size, crop_size = options.resize_size, options.crop_size
         self.train_view = host.RandomCrop(resize_size, crop_size, flip=False, keep_aspect=False)
-        self.pretext_view = host.CentralCrop(resize_size, crop_size, keep_aspect=False)
+        self.pretext_view = host.CentralCrop(
+            resize_size, crop_size, keep_aspect=False, method="bilinear"
+        )
         whole = options.patches_per_side * options.patch_size
         self.eval_view = host.CentralCrop(round(whole * RESIZE_PER_CROP), whole)
         self.draws = self.patches * patches.DRAWS
@@ -82,6 +84,9 @@ class PatchTask:
         )
         return tf.reshape(views, (-1, *views.shape[2:]))
 
+    def check_batch(self, images: int, replicas: int) -> None:
+        """One image is enough: its views are told apart."""
+
     def loss(self, targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         return cross_entropy(targets, logits)
 
@@ -93,6 +98,15 @@ class PatchTask:
     ) -> Representations:
         """The average over the patches in the middle of their cells, in colour (section 3.3)."""
         return patches.average(self._regular(backbone, images, training), self.patches)
+
+    def represent_patches(
+        self, backbone: keras.Model, images: tf.Tensor, training: bool
+    ) -> Representations:
+        """The representations of those patches one by one, by layer (N, patches, …).
+
+        A probe pools each patch's map before it averages; maximum and average do not commute.
+        """
+        return patches.by_image(self._regular(backbone, images, training), self.patches)
 
     def regular_pre_logits(self, backbone: keras.Model, images: tf.Tensor) -> tf.Tensor:
         """What the network makes of the patches in the middle of their cells, one by one."""

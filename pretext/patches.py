@@ -147,16 +147,22 @@ def cut_regular(images: tf.Tensor, *, patches_per_side: int, patch_size: int) ->
     return tf.reshape(tf.stack(patches, axis=1), shape)
 
 
-def average(representations: dict[str, tf.Tensor], patches: int) -> dict[str, tf.Tensor]:
-    """Averages the patches of every image, in every layer.
+def by_image(representations: dict[str, tf.Tensor], patches: int) -> dict[str, tf.Tensor]:
+    """Gives the patches of every image an axis of their own, in every layer.
 
     Takes a dict of (N · patches, …), the patches of an image one after the other, and returns a
-    dict of (N, …).
+    dict of (N, patches, …).
     """
     return {
-        name: tf.reduce_mean(tf.reshape(value, (-1, patches, *value.shape[1:])), axis=1)
+        name: tf.reshape(value, (-1, patches, *value.shape[1:]))
         for name, value in representations.items()
     }
+
+
+def average(representations: dict[str, tf.Tensor], patches: int) -> dict[str, tf.Tensor]:
+    """As `by_image`, with the patches averaged: a dict of (N, …)."""
+    separate = by_image(representations, patches)
+    return {name: tf.reduce_mean(value, axis=1) for name, value in separate.items()}
 
 
 def concatenate_permuted(embeddings: tf.Tensor, permutations: tf.Tensor) -> tf.Tensor:

@@ -12,6 +12,8 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from programs import regular_files
+
 LARGEST_ENUMERATED_SIZE = 9  # 9! = 362 880 permutations; 10! would take ten times the memory.
 CANDIDATES_OF_LARGER_SIZES = 200_000
 
@@ -81,6 +83,7 @@ def read_file(path: str) -> np.ndarray:
     Raises:
         ValueError: if there is no such file or it does not hold different permutations.
     """
+    regular_files.check(path)
     try:
         with tf.io.gfile.GFile(path, "rb") as file:
             content = file.read()

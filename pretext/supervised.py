@@ -15,7 +15,7 @@ class Supervised(WholeImageTask):
     """The baseline; see `pretext.task.PretextTask` for what its parts mean.
 
     Raises:
-        ValueError: the data set has no labels.
+        ValueError: the data set has no labels, or one class alone.
     """
 
     name = "supervised"
@@ -25,6 +25,10 @@ class Supervised(WholeImageTask):
             raise ValueError(
                 "--task=supervised needs labels and the data set has none: a folder needs a "
                 "sub-folder for every class"
+            )
+        if options.num_classes == 1:
+            raise ValueError(
+                "--task=supervised needs two classes to tell apart, and the data set has one"
             )
         super().__init__(options)
 

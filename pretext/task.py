@@ -25,7 +25,8 @@ class TaskOptions:
     """What the tasks can be told; each reads what concerns it.
 
     Attributes:
-        weight_decay: of the head's kernels, as 0.5 · weight_decay · ‖W‖².
+        weight_decay: of the head's kernels, as 0.5 · weight_decay · ‖W‖²; the perceptron of the
+            patch tasks has its own (`pretext.heads`).
         synchronized_batch_norm: of the patch tasks' head: whether the replicas of a strategy share
             their batch statistics.
         num_classes: of supervised: how many classes the data set has, 0 if it has no labels; None
@@ -127,6 +128,7 @@ class TaskOptions:
     permutations_file: str | None = option(
         None,
         "Of jigsaw: read them from a file in the published binary format.",
+        path=True,
         only_for=("jigsaw",),
     )
     weight_decay: float = 1e-4
@@ -167,6 +169,14 @@ class PretextTask(Protocol):
 
     def backbone_options(self, architecture: str) -> dict[str, object]:
         """What the task asks of `models.build`, beyond the user's choice."""
+
+    def check_batch(self, images: int, replicas: int) -> None:
+        """Raises a ValueError if there is nothing to compare in a batch.
+
+        Args:
+            images: of a replica's batch or micro-batch.
+            replicas: how many there are.
+        """
 
     def head(self, features: int) -> keras.Model:
         """The functional model from what `views` returns to logits.

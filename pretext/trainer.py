@@ -119,7 +119,11 @@ class PretextTrainer(keras.Model):
         metrics = self.task.metrics(targets, self(inputs, training=False))
         examples = tf.shape(next(iter(metrics.values())))[0]
         weights = tf.repeat(batch["valid"], examples // tf.shape(batch["valid"])[0])
-        sums = {name: tf.reduce_sum(value * weights) for name, value in metrics.items()}
+        # What the network makes of no image must not count, not even where it is no number.
+        sums = {
+            name: tf.reduce_sum(tf.math.multiply_no_nan(value, weights))
+            for name, value in metrics.items()
+        }
         return sums | {"examples": tf.reduce_sum(weights)}
 
     def test_step(self, batch: Batch) -> Metrics:

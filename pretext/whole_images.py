@@ -17,7 +17,8 @@ class WholeImageTask:
     """The half of a `pretext.task.PretextTask` that both tasks have.
 
     The host cuts out an Inception crop, or a random square with `--augmentation=crop`, and the
-    centre for everything but training; Inception's colours are the device's.
+    centre for everything but training (resized as for training to measure the task, by area for
+    representations); Inception's colours are the device's.
     """
 
     metric_names = ACCURACIES
@@ -25,13 +26,13 @@ class WholeImageTask:
     def __init__(self, options: TaskOptions) -> None:
         self.options = options
         self.inception = options.augmentation == "inception"
-        self.pretext_view = self.eval_view = host.CentralCrop(
-            options.resize_size, options.crop_size
-        )
+        sizes = options.resize_size, options.crop_size
+        self.pretext_view = host.CentralCrop(*sizes, method="bilinear")
+        self.eval_view = host.CentralCrop(*sizes)
         if self.inception:
             self.train_view = host.InceptionCrop(options.crop_size)
         else:
-            self.train_view = host.RandomCrop(options.resize_size, options.crop_size)
+            self.train_view = host.RandomCrop(*sizes)
         self.draws = colour.DRAWS if self.inception else 0
         self.constants: dict[str, np.ndarray] = {}
 
@@ -44,6 +45,9 @@ class WholeImageTask:
         if training and self.inception:
             images = colour.distort(images, batch["draws"])
         return normalise(images)
+
+    def check_batch(self, images: int, replicas: int) -> None:
+        """One image is enough: its views are told apart."""
 
     def loss(self, targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         return cross_entropy(targets, logits)

@@ -10,6 +10,7 @@ the directory itself, so that the file `checkpoint` may be lost. All that is rea
 TensorFlow's checksums first; a damaged checkpoint is passed over for the one before.
 """
 
+import fnmatch
 import re
 from collections.abc import Callable
 
@@ -17,7 +18,7 @@ import tensorflow as tf
 from absl import logging
 from etils import epath
 
-from programs import interruption
+from programs import interruption, regular_files
 from programs.error_lines import reason, writing
 from programs.run_directory import write_whole
 
@@ -55,12 +56,14 @@ class Checkpoints:
 
         Raises:
             ValueError: there are checkpoints and all are damaged, or the last whole one is of
-                something else.
+                something else, or a file has the name of their directory.
         """
+        if self.directory.exists() and not self.directory.is_dir():
+            raise ValueError(f"{self.directory} is no directory, as it should be: move it away")
         damages = {}
         for step in sorted(self._steps(), reverse=True):
             path = self._path(step)
-            damage = _damage(path)
+            damage = damage_of(path)
             if damage is None:
                 self._restore(path)
                 self.step = step
@@ -126,14 +129,14 @@ class Checkpoints:
         return self.directory / f"ckpt-{step}"
 
     def _files(self, pattern: str) -> list[str]:
-        return tf.io.gfile.glob(str(self.directory / pattern))
+        return _files(self.directory, pattern)
 
     def _steps(self) -> set[int]:
         """The steps of which there is an index, or was, going by the file of names."""
         indices = [epath.Path(file).name for file in self._files("ckpt-*.index")]
         names = self.directory / "checkpoint"
         if names.exists():
-            text = names.read_bytes().decode(errors="replace")
+            text = regular_files.read_bytes(names).decode(errors="replace")
             indices += [f"{name}.index" for name in re.findall(r'paths?: "(?:.*/)?(.*)"', text)]
         matches = [re.fullmatch(r"ckpt-(\d+)\.index", index) for index in indices]
         return {int(match[1]) for match in matches if match}
@@ -174,12 +177,26 @@ class Checkpoints:
                 tf.io.gfile.remove(file)
 
 
-def _damage(path: epath.Path) -> str | None:
-    """What is wrong with a checkpoint; None if all of it can be read and fits its checksums."""
+def _files(directory: epath.Path, pattern: str) -> list[str]:
+    """The paths of a directory's files; not by a glob, to which its own name may be a pattern."""
+    if not directory.exists():
+        return []
+    return [str(path) for path in directory.iterdir() if fnmatch.fnmatch(path.name, pattern)]
+
+
+def damage_of(path: epath.Path) -> str | None:
+    """What is wrong with variables on disk; None if all can be read and fit their checksums.
+
+    Args:
+        path: what the names of their files, *.index and *.data-…, begin with.
+    """
     if not path.with_name(path.name + ".index").exists():
         return "its index is missing"
     try:
-        reader = tf.train.load_checkpoint(str(path))
+        for file in _files(path.parent, f"{path.name}.*"):
+            regular_files.check(file)
+        # Not tf.train.load_checkpoint: it takes the names that files begin with for a directory.
+        reader = tf.compat.v1.train.NewCheckpointReader(str(path))
         for name in reader.get_variable_to_shape_map():
             reader.get_tensor(name)
     except Exception as error:  # Of whatever type the damage makes TensorFlow raise.

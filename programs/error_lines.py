@@ -21,8 +21,20 @@ def reason(error: BaseException) -> str:
     else:
         message = str(error)
     lines = (message or "").strip().splitlines() or [""]
-    first = re.sub(r"^\{\{.*\}\} |\s*\[Op:.*$", "", lines[0])
+    first = re.sub(r"^\{\{.*\}\} |\s*\[Op:.*$", "", _telling(lines))
     return first.strip().rstrip(".") or type(error).__name__
+
+
+def _telling(lines: list[str]) -> str:
+    """The line that says what is wrong, of a message that may begin with where."""
+    if lines[0].startswith("in user code"):  # While a function is traced.
+        raised = re.compile(r" {4}(?:\w+\.)*(\w+): (.+)")
+        found = [match for match in map(raised.fullmatch, lines) if match]
+        return found[-1][2] if found else lines[-1]
+    if lines[0].startswith("Graph execution error"):
+        where = re.compile(r"\s|Detected |<stack traces|File |$")
+        return next((line for line in lines[1:] if not where.match(line)), lines[0])
+    return lines[0]
 
 
 @contextlib.contextmanager

@@ -10,16 +10,24 @@ A thread of its own watches for signals, because Python runs its handlers only i
 and between two of its instructions, and one call of TensorFlow can take minutes.
 """
 
+import concurrent.futures
 import contextlib
+import math
 import os
 import select
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from typing import NoReturn
+import time
+from collections.abc import Callable, Iterator
+from typing import NoReturn, TypeVar
+
+from programs import temporary_files
+
+Result = TypeVar("Result")
 
 GRACE_SECONDS = 8.0
+SECONDS_BETWEEN_HANDLERS = 0.05
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -43,6 +51,8 @@ def install(program: str) -> None:
         program: what the line on the terminal begins with.
     """
     _State.program = program
+    # `end_with` leaves Python's own end out, at which libraries remove theirs.
+    temporary_files.keep_together()
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)
     # Python's part of every signal's handling, in whatever thread, writes its number there.
@@ -69,18 +79,40 @@ def postponed() -> Iterator[None]:
         raise Interrupted
 
 
-@contextlib.contextmanager
-def left_to_the_system() -> Iterator[None]:
-    """Around calls that set handlers of their own; `install`'s count again behind it.
+def with_own_handlers(call: Callable[[], Result], seconds: float = math.inf) -> Result:
+    """Makes a call that may set signal handlers of its own, while those of `install` count.
 
-    What comes inside ends the process without a line, unless the call's handlers see to it.
+    The call runs in another thread: handlers can only be set in the main one, which takes them
+    back again and again, so that a call that waits for other machines can be ended. Call this in
+    the main thread.
+
+    Args:
+        call: what to do, without anything that only the main thread can.
+        seconds: how long to wait for it.
+
+    Raises:
+        TimeoutError: it is not done by then; it may still go on.
     """
-    handlers = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS}
-    try:
-        yield
-    finally:
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    outcome: concurrent.futures.Future[Result] = concurrent.futures.Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(call())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    deadline = time.monotonic() + seconds
+    threading.Thread(target=run, name="call", daemon=True).start()
+    while True:
+        done, _ = concurrent.futures.wait([outcome], timeout=SECONDS_BETWEEN_HANDLERS)
         for number, handler in handlers.items():
             signal.signal(number, handler)
+            signal.siginterrupt(number, False)
+        if done:
+            return outcome.result()
+        if time.monotonic() > deadline:
+            raise TimeoutError
 
 
 def requested() -> bool:
@@ -106,6 +138,11 @@ def leave(saved: str = "") -> NoReturn:
     end_with("\n" * sys.stderr.isatty() + line, 128 + number)
 
 
+def fail(error: str) -> NoReturn:
+    """Ends the process with an error's line, from any thread, whatever the others wait for."""
+    end_with(f"{_State.program}: {error}\n", 1)
+
+
 def end_with(line: str, status: int) -> NoReturn:
     """Ends the process with a line on its error stream, and without taking it apart.
 
@@ -115,7 +152,8 @@ def end_with(line: str, status: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
-    os.write(2, line.encode())
+    temporary_files.remove()
+    os.write(2, line.encode(errors="replace"))
     os._exit(status)
 
 

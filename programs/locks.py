@@ -19,6 +19,8 @@ from typing import IO
 from absl import logging
 from etils import epath
 
+from programs import regular_files
+
 # The locks of this process by real path. They end with `main`, see `released_at_the_end`.
 _held: dict[str, IO[str]] = {}
 
@@ -33,7 +35,7 @@ def hold(directory: epath.Path, *, shared: bool = False) -> None:
         shared: whether other processes may hold it too, if they share it as well.
 
     Raises:
-        ValueError: another process holds it.
+        ValueError: another process holds it, or `lock` in it is no file.
     """
     key = os.path.realpath(directory)
     if "://" in str(directory) or key in _held:
@@ -82,6 +84,7 @@ def locked(path: epath.Path, *, wait: bool) -> Iterator[IO[str] | None]:
 
 
 def _file(directory: epath.Path) -> IO[str]:
+    regular_files.check(directory / "lock")
     return open(directory / "lock", "a")
 
 

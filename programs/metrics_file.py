@@ -6,6 +6,7 @@ import io
 import tensorflow as tf
 from etils import epath
 
+from programs import regular_files
 from programs.error_lines import writing
 from programs.run_directory import write_whole
 
@@ -45,9 +46,15 @@ def read_metrics(path: epath.Path) -> list[dict[str, str]]:
     """
     if not path.exists():
         return []
-    lines = path.read_bytes().decode(errors="replace").splitlines(keepends=True)
+    lines = regular_files.read_bytes(path).decode(errors="replace").splitlines(keepends=True)
     whole = [line for line in lines if line.endswith("\n")]
-    rows = [row for row in csv.DictReader(whole) if None not in row.values()]
+    try:
+        rows = [row for row in csv.DictReader(whole) if None not in row.values()]
+    except csv.Error as error:
+        raise ValueError(
+            f"{path} is damaged ({error}): move it away, and the same command goes on, without "
+            "the rows in it"
+        ) from error
     for number, row in enumerate(rows, start=1):
         if not _is_row(row):
             raise ValueError(

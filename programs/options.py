@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 
 from absl import flags
 
+from programs import paths
+
 AUTO = "auto"
 Group = TypeVar("Group")
 
@@ -32,6 +34,7 @@ class Definition:
     minimum: float | None = None
     maximum: float | None = None
     check: Callable[[Any], Any] | None = None
+    path: bool = False
     auto: bool = False
     may_differ: bool = False
     only_for: tuple[str, ...] = ()
@@ -46,6 +49,7 @@ def option(default: Any, help: str, **definition: Any) -> Any:
         choices: the texts that are allowed.
         minimum, maximum: the range of a number, both ends allowed. Numbers are always finite.
         check: makes the value of what was given, or raises a ValueError that says what is right.
+        path: whether it is a path, or a list of them: see `programs.paths`.
         auto: the flag's default is `auto`, for which `read` takes a value from the program.
         may_differ: two starts of one run may differ in it, because it does not change the result.
         only_for: the tasks or probes that it says anything to; all, if empty.
@@ -72,7 +76,7 @@ def define(*groups: type, module: str | None = None) -> None:
                 flags.DEFINE_enum(name, default, definition.choices, definition.help, **common)
             else:
                 flags.DEFINE(
-                    _Parser(kind, definition),
+                    _Parser(name, kind, definition),
                     name,
                     default,
                     definition.help,
@@ -162,8 +166,9 @@ class _Serializer(flags.ArgumentSerializer):
 class _Parser(flags.ArgumentParser):
     """Reads text, a whole number, a number or a list, within the definition's range."""
 
-    def __init__(self, kind: type, definition: Definition) -> None:
+    def __init__(self, name: str, kind: type, definition: Definition) -> None:
         super().__init__()
+        self.name = name
         self.kind = kind
         self.definition = definition
         self.syntactic_help = self._range()
@@ -178,6 +183,10 @@ class _Parser(flags.ArgumentParser):
             value = self._number(argument)
         elif self._is_list():
             value = [item.strip() for item in argument.split(",")] if argument else []
+        if self.definition.path:
+            each = value if self._is_list() else [value]
+            each = [path and paths.from_flag(path, self.name) for path in each]
+            value = each if self._is_list() else each[0]
         return self.definition.check(value) if self.definition.check else value
 
     def flag_type(self) -> str:

@@ -14,7 +14,7 @@ from types import TracebackType
 
 # Errors too: what concerns a user is also raised, and oneDNN calls it one that it falls back.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ["KERAS_BACKEND"] = "tensorflow"  # Whatever else its user works with.
 
 
 @contextlib.contextmanager

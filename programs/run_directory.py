@@ -14,15 +14,42 @@ import os
 import tensorflow as tf
 from etils import epath
 
-from programs import locks
-from programs.error_lines import writing
+from programs import locks, paths, regular_files
+from programs.error_lines import reason, writing
+
+# What says of itself what it is of, and is not used for anything else: no result.
+SELF_DESCRIBED = ("flags.cfg", "lock", "tensorboard", "representations", "source.json")
 
 
-def claim(workdir: str, flags: dict[str, str], may_differ: tuple[str, ...] = ()) -> epath.Path:
+def locate(workdir: str | None) -> epath.Path:
+    """The path that --workdir names; nothing is made there.
+
+    Raises:
+        ValueError: the flag is missing, or names no directory that could be opened here.
+    """
+    if not workdir:
+        raise ValueError("--workdir is missing: name a directory for the run's files")
+    root = epath.Path(paths.from_flag(workdir, "workdir"))
+    special = [character for character in "*?[\\" if character in os.fspath(root)]
+    if special:
+        raise ValueError(
+            f"--workdir={workdir} holds {special[0]}, and TensorFlow would find no checkpoint "
+            "there: it takes such names for patterns; use another name"
+        )
+    if root.exists() and not root.is_dir():
+        raise ValueError(f"--workdir={workdir} is a file; name a directory for the run's files")
+    return root
+
+
+def claim(
+    workdir: str,
+    flags: dict[str, str],
+    may_differ: tuple[str, ...] = (),
+) -> epath.Path:
     """Makes the run's directory, or checks that the one there belongs to the same run.
 
-    The directory is locked until `main` ends. One that holds flags and no result yet, of a run
-    that failed early, is taken over whatever its flags are.
+    The directory is locked until `main` ends. One in which no run has got anywhere (see
+    `has_begun`) is taken over whatever the flags there are.
 
     Args:
         workdir: the directory.
@@ -35,16 +62,17 @@ def claim(workdir: str, flags: dict[str, str], may_differ: tuple[str, ...] = ())
     Raises:
         ValueError: another process is at work in the directory, or it holds a run with other
             flags, whose differences are named, or the flags there cannot be read.
+        OSError: the directory cannot be made or written to.
     """
-    if not workdir:
-        raise ValueError("--workdir is missing: name a directory for the run's files")
-    root = epath.Path(workdir)
-    if root.exists() and not root.is_dir():
-        raise ValueError(f"--workdir={workdir} is a file; name a directory for the run's files")
-    root.mkdir(parents=True, exist_ok=True)
+    root = locate(workdir)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except (OSError, tf.errors.OpError) as error:
+        raise OSError(f"--workdir={workdir} cannot be made: {reason(error)}") from error
     locks.hold(root)
     file = root / "flags.cfg"
-    if file.exists() and _has_results(root):
+    regular_files.check(file)
+    if file.exists() and has_begun(root):
         differ = _differences(file, flags, may_differ)
         if differ:
             raise ValueError(
@@ -57,7 +85,7 @@ def claim(workdir: str, flags: dict[str, str], may_differ: tuple[str, ...] = ())
 
 def _differences(file: epath.Path, flags: dict[str, str], may_differ: tuple[str, ...]) -> list[str]:
     """The flags that differ from those in the file, with both values."""
-    lines = file.read_bytes().decode(errors="replace").splitlines()
+    lines = regular_files.read_bytes(file).decode(errors="replace").splitlines()
     before = dict(line[2:].split("=", 1) for line in lines if line[:2] == "--" and "=" in line)
     if not before:
         raise ValueError(
@@ -71,15 +99,22 @@ def _differences(file: epath.Path, flags: dict[str, str], may_differ: tuple[str,
     ]
 
 
-def _has_results(directory: epath.Path) -> bool:
-    """Whether there is anything in a run's directory that took more than starting it."""
+def has_begun(directory: epath.Path) -> bool:
+    """Whether there is anything in a run's directory that would be lost with it.
+
+    Flags, the lock, TensorBoard's copies, empty files and what was not written to its end are
+    nothing; nor is metrics.csv without a row, nor what says of itself what it is of.
+    """
     for path in directory.iterdir():
-        if path.name in ("flags.cfg", "lock", "tensorboard") or "incomplete" in path.name:
+        if path.name in SELF_DESCRIBED or "incomplete" in path.name:
             continue
         if path.is_dir():
-            if _has_results(path):
+            if has_begun(path):
                 return True
-        elif path.name != "metrics.csv" or path.read_bytes().count(b"\n") > 1:
+        elif path.name == "metrics.csv":
+            if regular_files.read_bytes(path).count(b"\n") > 1:
+                return True
+        elif path.exists() and path.stat().length > 0:
             return True
     return False
 
@@ -89,6 +124,7 @@ def write_whole(path: epath.Path, text: str) -> None:
     beside = path.with_name(path.name + ".incomplete")
     with writing(path):
         try:
+            beside.unlink(missing_ok=True)  # It may be a fifo, which would wait for a reader.
             _write_through(beside, text.encode())
             tf.io.gfile.rename(str(beside), str(path), overwrite=True)
         except (OSError, tf.errors.OpError):

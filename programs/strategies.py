@@ -1,16 +1,21 @@
 """Which devices a run uses: one, several of a machine, several machines, or a TPU."""
 
 import dataclasses
-import json
 import os
 
 import tensorflow as tf
 
-from programs import interruption
+from programs import cluster, grpc_server, interruption
+from programs.error_lines import reason
 from programs.options import option
 from programs.workers import wait_for_start
 
 NAMES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
+
+# Of the methods of TensorFlow's workers, a TPU among them, one that changes nothing.
+GET_STATUS = "/tensorflow.WorkerService/GetStatus"
+# How long the machines may take to meet, once all of them have begun.
+SECONDS_TO_MEET = 300
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,11 +30,6 @@ class DeviceOptions:
     )
 
 
-TF_CONFIG_EXAMPLE = (
-    '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
-)
-
-
 def build(name: str, tpu: str | None = None) -> tf.distribute.Strategy:
     """Makes the distribution strategy called `name`.
 
@@ -42,7 +42,7 @@ def build(name: str, tpu: str | None = None) -> tf.distribute.Strategy:
 
     Raises:
         ValueError: there is no such strategy, or what it needs is not there.
-        OSError: this machine's port of TF_CONFIG cannot be used.
+        OSError: this machine's port of TF_CONFIG cannot be used, or other machines do not come.
     """
     if name not in NAMES:
         raise ValueError(f"unknown strategy {name}: use one of {', '.join(NAMES)}")
@@ -112,24 +112,20 @@ def check_compilation(
 
 
 def _multi_worker() -> tf.distribute.Strategy:
-    text = os.environ.get("TF_CONFIG", "")
+    machines = cluster.read(os.environ.get("TF_CONFIG", ""))
+    wait_for_start(machines.own, machines.others)
     try:
-        config = json.loads(text)
-        workers = [*config["cluster"].get("chief", []), *config["cluster"]["worker"]]
-        task = config["task"]["type"], int(config["task"]["index"])
-        _ = [int(address.rpartition(":")[2]) for address in workers]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        workers, task = [], ("", 0)
-    if not workers or not 0 <= task[1] < len(config["cluster"].get(task[0], [])):
-        raise ValueError(
-            "--strategy=multi_worker needs the machines and this one's place among them in the "
-            f"environment's TF_CONFIG, such as {TF_CONFIG_EXAMPLE}; it is {text or 'not set'}"
+        # TensorFlow takes over SIGTERM for a service that nothing here uses.
+        return interruption.with_own_handlers(
+            tf.distribute.MultiWorkerMirroredStrategy, SECONDS_TO_MEET
         )
-    own = config["cluster"][task[0]][task[1]]
-    wait_for_start(own, [address for address in workers if address != own])
-    # TensorFlow takes over SIGTERM for a service that nothing here uses; give it back afterwards.
-    with interruption.left_to_the_system():
-        return tf.distribute.MultiWorkerMirroredStrategy()
+    except TimeoutError as error:
+        raise ConnectionError(
+            f"the machines of TF_CONFIG did not meet within {SECONDS_TO_MEET} seconds: is "
+            f"train.py what listens at {', '.join(machines.others)}?"
+        ) from error
+    except tf.errors.OpError as error:
+        raise ConnectionError(f"the machines of TF_CONFIG did not meet: {reason(error)}") from error
 
 
 def _tpu(name: str) -> tf.distribute.Strategy:
@@ -137,13 +133,19 @@ def _tpu(name: str) -> tf.distribute.Strategy:
         raise ValueError(
             "--strategy=tpu needs the TPU's name: give --tpu, local on a TPU VM, or set TPU_NAME"
         )
+    if grpc_server.place(name) and (problem := grpc_server.problem(name, GET_STATUS)):
+        raise ValueError(f"the TPU {name} cannot be reached: {problem}")
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=name)
-        with interruption.left_to_the_system():
-            tf.config.experimental_connect_to_cluster(resolver)
-            tf.tpu.experimental.initialize_tpu_system(resolver)
+        # TensorFlow may take over SIGTERM here, too.
+        interruption.with_own_handlers(lambda: _initialize(resolver))
     # Depending on what is missing, these are errors of TensorFlow, of Python or of Google's client.
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"the TPU {name} cannot be reached: {reason}") from error
     return tf.distribute.TPUStrategy(resolver)
+
+
+def _initialize(resolver: tf.distribute.cluster_resolver.TPUClusterResolver) -> None:
+    tf.config.experimental_connect_to_cluster(resolver)
+    tf.tpu.experimental.initialize_tpu_system(resolver)

@@ -1,12 +1,14 @@
 """Several machines: how they begin together, and what one does when another one is gone."""
 
 import contextlib
+import ipaddress
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
+from programs import out_of_memory
 from programs.error_lines import reason
 
 # What a sum over machines ends with, depending on how the other one went.
@@ -20,9 +22,11 @@ _GONE = (
 
 
 SECONDS_BETWEEN_CALLS = 0.2
+# Machines of a cluster may begin minutes apart, where a scheduler starts them.
+SECONDS_TO_BEGIN = 600
 
 
-def wait_for_start(own: str, others: list[str]) -> None:
+def wait_for_start(own: str, others: Sequence[str]) -> None:
     """Returns when every other machine has come here too, or is past it.
 
     TensorFlow waits by itself, but without a word, without ending for a signal, and for an hour.
@@ -32,9 +36,11 @@ def wait_for_start(own: str, others: list[str]) -> None:
         others: the other machines'.
 
     Raises:
-        OSError: something else listens on this machine's port.
+        ValueError: another machine's address leads back to this process.
+        OSError: something else listens on this machine's port, or the other machines did not
+            begin within `SECONDS_TO_BEGIN`.
     """
-    port = int(own.rpartition(":")[2])
+    port = _port(own)
     try:
         server = socket.create_server(("", port))
     except OSError as error:
@@ -42,21 +48,42 @@ def wait_for_start(own: str, others: list[str]) -> None:
             f"port {port}, this machine's of TF_CONFIG, cannot be used: {reason(error)}; end what "
             "uses it, or name another one"
         ) from error
+    deadline = time.monotonic() + SECONDS_TO_BEGIN
     with server:
-        missing = [address for address in others if not _answers(address)]
+        missing = [address for address in others if not _answers(address, port)]
         if missing:
             print(f"{own} waits for {', '.join(missing)} to begin", flush=True)
         while missing:
+            if time.monotonic() > deadline:
+                raise ConnectionError(
+                    f"{', '.join(missing)} of TF_CONFIG did not begin within "
+                    f"{SECONDS_TO_BEGIN // 60} minutes: start the same command on every machine"
+                )
             time.sleep(SECONDS_BETWEEN_CALLS)
-            missing = [address for address in missing if not _answers(address)]
+            missing = [address for address in missing if not _answers(address, port)]
 
 
-def _answers(address: str) -> bool:
-    host, _, port = address.rpartition(":")
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2])
+
+
+def _answers(address: str, own_port: int) -> bool:
+    """Whether something listens at another machine's address."""
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
-    except OSError:
+        host = address.rpartition(":")[0].strip("[]")
+        with socket.create_connection((host, _port(address)), timeout=5) as connection:
+            here, there = (
+                ipaddress.ip_address(name[0].partition("%")[0])
+                for name in (connection.getsockname(), connection.getpeername())
+            )
+    except (OSError, UnicodeError):
         return False
+    is_this_host = here == there or (here.is_loopback and there.is_loopback)
+    if is_this_host and _port(address) == own_port:
+        raise ValueError(
+            f"{address} of TF_CONFIG is this process by another name: each has an address of its "
+            "own"
+        )
     return True
 
 
@@ -74,7 +101,8 @@ def told_when_gone(strategy: tf.distribute.Strategy) -> Iterator[None]:
     try:
         yield
     except _GONE as error:
-        if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        if not several or out_of_memory.is_meant(error):
             raise
         raise ConnectionError(
             "another worker is gone, and with it the state of this one; start all of them again, "

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from studies import run_files
 from studies.place import Place
-from studies.runs import Job, Pair, rate_text
+from studies.runs import Job, Pair, Run, rate_text
 
 # What the last line of a run says that gave up because of its learning rate.
 NOT_FINITE = "is not finite"
@@ -94,6 +94,11 @@ def decide(choice: Choice, place: Place) -> Decision:
     return Decision(outcomes, max(known, key=lambda rate: known[rate]), "")
 
 
+def has_diverged(run: Run, place: Place) -> bool:
+    """Whether a run ended because its loss was not finite, and not that of another plan's flags."""
+    return place.was_begun(run) and NOT_FINITE in place.last_line(run)
+
+
 def settle(jobs: Iterable[Job], decisions: dict[Pair, Decision]) -> tuple[list[Job], list[Job]]:
     """The jobs at the rates chosen for them, and those that wait for a choice.
 
@@ -120,6 +125,6 @@ def _outcome(job: Job, place: Place) -> Outcome:
         except ValueError as error:
             return Outcome(None, str(error))
         return Outcome(accuracy, "" if accuracy is not None else f"{path} has no held-out accuracy")
-    if place.was_begun(run) and NOT_FINITE in place.last_line(run):
+    if has_diverged(run, place):
         return Outcome(None, DIVERGED)
     return Outcome(None, NOT_FINISHED)

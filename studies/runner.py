@@ -54,6 +54,7 @@ def run_all(
     place: Place,
     *,
     keep_representations: bool = False,
+    candidates: bool = False,
     say: Callable[[str], None] = say_at_once,
 ) -> Failures:
     """Runs what is not finished, one run after another.
@@ -67,9 +68,15 @@ def run_all(
         place: where the study is; its directory exists.
         keep_representations: whether representations, which are large and can be made again, stay
             after the last evaluation of their network.
+        candidates: whether these are candidates for a learning rate, which may diverge: one that
+            has, in another process, is not tried again.
         say: takes the lines about progress.
     """
-    left = {job: [run for run in job.runs if not place.is_finished(run)] for job in jobs}
+
+    def is_over(run: Run) -> bool:
+        return place.is_finished(run) or (candidates and rates.has_diverged(run, place))
+
+    left = {job: [run for run in job.runs if not is_over(run)] for job in jobs}
     total = sum(len(job.runs) for job in left)
     say(f"{total} runs, {total - _count(left)} of them finished, {_count(left)} to do")
     clock = Clock()
@@ -80,7 +87,7 @@ def run_all(
             run = left[job].pop(0)
             if job.train.name in failures.failed:
                 failures.not_started.append(run.name)
-            elif not place.is_finished(run):  # Another process may have done it meanwhile.
+            elif not is_over(run):  # Another process may have done it meanwhile.
                 say(f"[{total - _count(left)}/{total}] {run.name}")
                 start = time.monotonic()
                 error = _run(job, run, place, lock)

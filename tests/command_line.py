@@ -17,9 +17,10 @@ SEVERAL = """
 import contextlib, io, sys
 from programs import quiet
 from absl import flags
+absl_flags = set(flags.FLAGS)
 import {program} as program
-from programs import command_line, options
-names = [name for group in program.GROUPS for name in options.definitions(group)]
+from programs import command_line
+names = set(flags.FLAGS) - absl_flags
 for arguments in {arguments!r}:
     flags.FLAGS.unparse_flags()
     for name in names:

@@ -35,6 +35,10 @@ TRAIN = 5e-4  # absolute for logits and pre_logits; of the largest value for map
 # float64 the recorded case differs from them by 2.5e-2 in one of 512 channels, at most 1.4e-2 of
 # the largest value. logits absolute, the others of the largest value.
 TRAIN_VGG = {"logits": 5e-3, "pre_logits": 2e-2}
+# Absolute for the pre_logits of the others, where batch statistics of block4 are over at most eight
+# values (2×2 pixels of two images). There one network differs between float32 and float64 by up to
+# 4.3e-4 (sizes from 33 to 63), and two float32 implementations by the noise of both.
+TRAIN_SMALL_MAP = 1e-3
 L2_LOSS = 1e-5  # relative
 MOVING = 1e-4  # of the largest value
 # The recorded noise comes from two jittered runs, which measure its scale and do not bound it.
@@ -197,6 +201,8 @@ def _forward(recorded: dict, description: dict) -> Iterator[Result]:
             tolerance = TRAIN_VGG[key] if name == "vgg19_bn" else TRAIN
             if name == "vgg19_bn" and key == "pre_logits":
                 tolerance *= np.max(np.abs(recorded[key]))
+            elif key == "pre_logits" and np.prod(outputs["block4"].shape[:3]) <= 8:
+                tolerance = TRAIN_SMALL_MAP
             # A case that is more chaotic than those the tolerances were set on says so itself.
             tolerance = max(tolerance, 2 * noise)
         yield Result(key, _distance(outputs[key], recorded[key]), tolerance)

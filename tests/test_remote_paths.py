@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import tensorflow as tf
 from etils import epath
 
 import data
@@ -124,8 +125,7 @@ def test_an_export_whose_files_were_not_all_renamed_is_not_whole():
     path = epath.Path("ram://bucket/half/saved_model")
     assert not is_whole(path)
     for name in ("saved_model", "saved_model.incomplete"):
-        path.with_name(name).mkdir(parents=True)
-        (path.with_name(name) / "saved_model.pb").write_bytes(b"")
+        tf.saved_model.save(tf.train.Checkpoint(v=tf.Variable(0.0)), str(path.with_name(name)))
     assert not is_whole(path)
     path.with_name("saved_model.incomplete").rmtree()
     assert is_whole(path)

@@ -8,14 +8,13 @@ unpacked. The official test images come without labels and are not read.
 """
 
 import io
-import tarfile
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
 import tensorflow_datasets as tfds
 from etils import epath
 
+from data import archives
 from data.offline_info import OfflineInfo
 from data.places205 import lists
 
@@ -74,7 +73,8 @@ class Places205(tfds.core.GeneratorBasedBuilder):
         self, archive: epath.Path, labels: dict[str, int]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         missing = set(labels)
-        for path, encoded in _members(archive, missing):
+        for name, encoded in archives.files(archive, lambda name: _path(name) in missing):
+            path = _path(name)
             missing.remove(path)
             yield (
                 path,
@@ -87,15 +87,6 @@ class Places205(tfds.core.GeneratorBasedBuilder):
             )
 
 
-def _members(archive: epath.Path, wanted: set[str]) -> Iterator[tuple[str, bytes]]:
-    """The wanted files of an archive in its order, with their paths below `images256/`."""
-    try:
-        with archive.open("rb") as file, tarfile.open(fileobj=file, mode="r|*") as members:
-            for member in members:
-                path = member.name.split(FOLDER, 1)[-1].removeprefix("./")
-                if member.isfile() and path in wanted:
-                    yield path, members.extractfile(member).read()
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise ValueError(
-            f"{archive} is damaged, download it again from {lists.WEBSITE}: {error}"
-        ) from error
+def _path(name: str) -> str:
+    """The path of an archive's file below `images256/`."""
+    return name.split(FOLDER, 1)[-1].removeprefix("./")

@@ -6,15 +6,17 @@ archive.
 """
 
 import re
-import tarfile
 from collections.abc import Iterable
 
 from etils import epath
 
+from data import archives
+from data.regular_file import is_regular
+
 CLASSES = 205
 WEBSITE = "http://places.csail.mit.edu"
 ARCHIVES = ("trainvalsplit_places205.tar.gz", "trainvalsplit_places205.tar")
-LINE = re.compile(r"^\s*/?(.+?)[ \t,;]+(-?\d+)\s*$")
+LINE = re.compile(r"^\s*/?(.+?)[ \t,;]+(-?[0-9]{1,9})\s*$")
 
 
 def read(manual_dir: epath.Path, split: str) -> dict[str, int]:
@@ -30,7 +32,9 @@ def read(manual_dir: epath.Path, split: str) -> dict[str, int]:
     name = f"{split}_places205.csv"
     for path in (manual_dir / name, manual_dir / "trainvalsplit_places205" / name):
         if path.exists():
-            return _parse(path.read_text(), str(path))
+            if not is_regular(path):
+                raise ValueError(f"{path} is no regular file: put the list there")
+            return _parse(path.read_bytes(), str(path))
     for path in (manual_dir / archive for archive in ARCHIVES):
         if path.exists():
             return _parse(_unpack(path, name), f"{name} in {path}")
@@ -55,25 +59,27 @@ def class_names(labels: Iterable[tuple[str, int]]) -> list[str]:
     return [name if names.count(name) == 1 else str(label) for label, name in enumerate(names)]
 
 
-def _unpack(path: epath.Path, name: str) -> str:
-    try:
-        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r|*") as archive:
-            for member in archive:
-                if member.isfile() and member.name.rsplit("/", 1)[-1] == name:
-                    return archive.extractfile(member).read().decode()
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise ValueError(f"{path} is damaged, download it again: {error}") from error
+def _unpack(path: epath.Path, name: str) -> bytes:
+    found = archives.files(path, lambda file: file.rsplit("/", 1)[-1] == name)
+    for _, content in list(found):  # A list, because damage is found behind the last file.
+        return content
     raise ValueError(f"{path} does not hold {name}: download it again from {WEBSITE}")
 
 
-def _parse(text: str, source: str) -> dict[str, int]:
+def _parse(content: bytes, source: str) -> dict[str, int]:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{source}, line {line}: this is no text in UTF-8") from error
     labels: dict[str, int] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         match = LINE.match(line)
         if not match:
-            raise ValueError(f"{source}, line {number}: no path and label in {line.strip()!r}")
+            shown = line.strip()[:80]
+            raise ValueError(f"{source}, line {number}: no path and label in {shown!r}")
         path, label = match[1], int(match[2])
         if not 0 <= label < CLASSES:
             raise ValueError(

@@ -70,14 +70,14 @@ def write_imagenet_tfrecords(
                 for name in names[shard::count]:
                     label = imagenet_names.wordnet_ids().index(imagenet_names.wordnet_id(name))
                     values = {
-                        "image/encoded": _bytes(images[name]),
+                        "image/encoded": bytes_feature(images[name]),
                         "image/class/label": tf.train.Feature(
                             int64_list=tf.train.Int64List(value=[label + first_label])
                         ),
-                        "image/format": _bytes(b"JPEG"),
+                        "image/format": bytes_feature(b"JPEG"),
                     }
                     if file_names:
-                        values["image/filename"] = _bytes(name.encode())
+                        values["image/filename"] = bytes_feature(name.encode())
                     features = tf.train.Features(feature=values)
                     writer.write(tf.train.Example(features=features).SerializeToString())
 
@@ -142,5 +142,6 @@ def write(path: pathlib.Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def _bytes(value: bytes) -> tf.train.Feature:
+def bytes_feature(value: bytes) -> tf.train.Feature:
+    """A feature of one string."""
     return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))

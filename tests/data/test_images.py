@@ -9,7 +9,8 @@ from PIL import Image
 
 from data import images
 
-GOLDEN = json.loads((pathlib.Path(__file__).parents[1] / "golden" / "preprocess.json").read_text())
+FOLDER = pathlib.Path(__file__).parents[1] / "golden"
+GOLDEN = json.loads((FOLDER / "preprocess.json").read_text())
 SEED = tf.constant([1, 2], tf.int64)
 
 
@@ -33,6 +34,36 @@ def test_smaller_side_as_in_the_released_code(case):
     assert list(resized.shape) == GOLDEN["resize_small_shapes"][case]
 
 
+@pytest.mark.parametrize("case", "abc")
+def test_values_as_in_the_released_code(case):
+    recorded = np.load(FOLDER / "resize_small.npz")
+    pixels, small = recorded[f"{case}__image"], int(recorded[f"{case}__smaller"])
+    expected = recorded[f"{case}__resized"]
+    np.testing.assert_array_equal(images.resize_smaller_side(pixels, small), expected)
+    # And in what a representation is measured on, and a probe trained on.
+    view = images.CentralCrop(small, 32)(encode(pixels), SEED).numpy()
+    top, left = (side // 2 - 16 for side in expected.shape[:2])
+    np.testing.assert_array_equal(view, expected[top : top + 32, left : left + 32])
+    view = images.RandomCrop(small, 32, flip=False, method="area")(encode(pixels), SEED).numpy()
+    windows = np.lib.stride_tricks.sliding_window_view(expected, view.shape)
+    assert (windows == view).all((-3, -2, -1)).sum() == 1
+
+
+@pytest.mark.parametrize(
+    "view", [images.CentralCrop(48, 40), images.RandomCrop(48, 40, flip=False, method="area")]
+)
+def test_representations_see_every_pixel_of_a_large_photograph(view):
+    size = 480
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (size, size, 1), np.uint8).repeat(3, 2)
+    encoded = encode(pixels, "JPEG")
+    decoded = np.asarray(images.decode(tf.constant(encoded)), float)
+    means = decoded.reshape(48, 10, 48, 10, 3).mean((1, 3))
+    windows = np.lib.stride_tricks.sliding_window_view(means, (40, 40, 3))
+    differences = np.abs(windows - view(encoded, SEED).numpy()).max((-3, -2, -1))
+    assert differences.min() < 1e-3
+
+
 @pytest.mark.parametrize("case", GOLDEN["central_crop"])
 def test_central_crop_as_in_the_released_code(case):
     size, crop = case.split("_crop")
@@ -48,8 +79,8 @@ def test_resizing_is_symmetric():
     image = np.random.default_rng(0).integers(0, 256, (37, 37, 3), np.uint8)
     resize = lambda pixels: images.resize_smaller_side(tf.constant(pixels), 24).numpy()  # noqa: E731
     for turns in range(4):
-        turned = np.rot90(resize(image), turns).astype(int)
-        assert np.abs(turned - resize(np.rot90(image, turns).copy())).max() <= 1
+        turned = np.rot90(resize(image), turns)
+        np.testing.assert_allclose(turned, resize(np.rot90(image, turns).copy()), atol=1e-3)
 
 
 def test_random_crops_reach_every_place_and_mirror_half_of_them():
@@ -76,6 +107,34 @@ def test_inception_crops_cover_the_areas_they_should():
     assert min(areas) < 0.12
     assert max(areas) > 0.8
     assert 0.3 < np.mean(areas) < 0.6  # Large ones of the wrong aspect do not fit and are redrawn.
+
+
+@pytest.mark.parametrize(
+    ("size", "largest"),
+    [((200, 200), 1.0), ((375, 500), 1.0), ((500, 375), 1.0), ((64, 300), 4 / 3 * 64 / 300)],
+)
+def test_no_inception_crop_is_below_a_tenth_of_the_image(size, largest):
+    view = images.InceptionCrop(32)
+
+    @tf.function
+    def shares(seeds: tf.Tensor) -> tf.Tensor:
+        def share(seed: tf.Tensor) -> tf.Tensor:
+            begin, extent, _ = view.draw(tf.constant(size), seed)
+            inside = tf.reduce_all((begin >= 0) & (begin + extent <= size))
+            covered = tf.reduce_prod(extent) / (size[0] * size[1])
+            return tf.where(inside, covered, -1.0)
+
+        return tf.map_fn(share, seeds, fn_output_signature=tf.float64)
+
+    drawn = shares(tf.stack([tf.range(10_000), tf.zeros(10_000, tf.int32)], 1)).numpy()
+    assert 0.1 <= drawn.min() < 0.102
+    assert 0.95 * largest < drawn.max() <= largest
+
+
+def test_an_image_too_long_for_any_rectangle_is_seen_whole():
+    begin, extent, _ = images.InceptionCrop(32).draw(tf.constant([30, 500]), SEED)
+    assert begin.numpy().tolist() == [0, 0]
+    assert extent.numpy().tolist() == [30, 500]
 
 
 def test_same_seed_same_view():

@@ -104,6 +104,46 @@ def test_evaluation_sees_every_image_once_in_order(folder):
     assert_same(batches[2:], list(rest.as_numpy_iterator()))
 
 
+def test_a_batch_of_one_unreadable_image_gets_another(folder):
+    """A micro-batch, or a replica's part, can be that small."""
+    unreadable = UnreadableImages()
+    batches = training(folder, replicas=8, unreadable=unreadable)
+    assert len(batches) == 3 * (53 // 8) * 8
+    assert all(batch["valid"].all() and batch["image"].any() for batch in batches)
+    assert all(batch["image"].shape == (1, SIZE, SIZE, 3) for batch in batches)
+    assert set(unreadable.reasons) == {"broken.jpg", "empty.png", "small.png"}
+    # A restart finds the same ones, whatever TensorFlow's global seed.
+    tf.random.set_seed(3)
+    assert_same(batches[16:], training(folder, replicas=8, start_step=2))
+
+
+@pytest.mark.parametrize("make", [pipeline.training_batches, pipeline.evaluation_batches])
+def test_nothing_but_unreadable_images(tmp_path, make):
+    for number in range(40):
+        (tmp_path / f"{number:02}.png").write_bytes(b"")
+    records = data.load("folder", "all", str(tmp_path))
+    unreadable = UnreadableImages()
+    more = {"epochs": 1, "seed": 0} if make is pipeline.training_batches else {}
+    batches = make(records, VIEW, batch_size=4, unreadable=unreadable, **more)
+    if make is pipeline.evaluation_batches:
+        assert not any(batch["valid"].any() for batch in batches.as_numpy_iterator())
+        return
+    message = "all images of a batch of 4, .* were unreadable; 4 images could not be read"
+    with pytest.raises(ValueError, match=message), unreadable.explained(4):
+        next(iter(batches))
+
+
+def test_what_fails_with_every_image_is_told_at_once(folder, tmp_path):
+    records = data.load("folder", "all", folder)
+    pipeline.check_first(records, VIEW)
+    message = (
+        r"^none of the first 32 images of split all of folder can be used; 32 images could not be "
+        r"read: .*\.png \(the image is smaller than the crop of 64 pixels\), .*, …$"
+    )
+    with pytest.raises(ValueError, match=message):
+        pipeline.check_first(records, images.CentralCrop(0, 64))
+
+
 def test_fewer_images_than_a_batch(folder):
     with pytest.raises(ValueError, match="fewer than one batch of 64"):
         training(folder, batch_size=64)

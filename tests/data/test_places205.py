@@ -1,3 +1,4 @@
+import os
 import pathlib
 
 import pytest
@@ -72,6 +73,18 @@ def wrong(root: pathlib.Path, case: str) -> None:
         miniatures.write_places_archives(root, without=path)
     elif case == "truncated":
         archive.write_bytes(archive.read_bytes()[:-3000])
+    elif case == "flipped bit":
+        content = bytearray(archive.read_bytes())
+        content[len(content) * 2 // 5] ^= 0x20
+        archive.write_bytes(content)
+    elif case == "lists for images":
+        archive.write_bytes((root / "trainvalsplit_places205.tar.gz").read_bytes())
+    elif case == "pipe":
+        os.mkfifo(root / "val_places205.csv")
+    elif case == "binary":
+        miniatures.write(root / "val_places205.csv", b"a/abbey/1.jpg 0\n\xff\xfe\n")
+    elif case == "many digits":
+        rows["train"][3] = (path, "9" * 5000)
     elif case == "truncated lists":
         file = root / "trainvalsplit_places205.tar.gz"
         file.write_bytes(file.read_bytes()[:100])
@@ -97,6 +110,11 @@ def wrong(root: pathlib.Path, case: str) -> None:
         ("nothing", "manual does not exist or is empty.*imagesPlaces205_resize.tar.gz"),
         ("image missing", "1 of 64 listed images are not in .*, such as a/abbey/gsun_0*4.jpg"),
         ("truncated", "imagesPlaces205_resize.tar.gz is damaged, download it again"),
+        ("flipped bit", "imagesPlaces205_resize.tar.gz is damaged, download it again"),
+        ("lists for images", "64 of 64 listed images are not in .*imagesPlaces205_resize.tar.gz"),
+        ("pipe", "val_places205.csv is no regular file"),
+        ("binary", "val_places205.csv, line 2: this is no text in UTF-8"),
+        ("many digits", "train_places205.csv, line 4: no path and label in 'a/abbey/gsun"),
         ("truncated lists", "trainvalsplit_places205.tar.gz is damaged, download it again"),
         ("label", "train_places205.csv, line 4: label 205 is not from 0 to 204"),
         ("no label", "train_places205.csv, line 4: no path and label in 'a/abbey/gsun"),

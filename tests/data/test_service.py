@@ -1,4 +1,8 @@
+import contextlib
 import itertools
+import queue
+import socket
+import threading
 
 import numpy as np
 import pytest
@@ -6,9 +10,10 @@ import tensorflow as tf
 from PIL import Image
 
 import data
-from data import images, pipeline
+from data import images, pipeline, service
 from data.service import DataService
 from data.unreadable import UnreadableImages
+from programs import grpc_server
 
 VIEW = images.RandomCrop(0, 8)
 
@@ -16,11 +21,11 @@ VIEW = images.RandomCrop(0, 8)
 @pytest.fixture(scope="module")
 def address():
     """A dispatcher and two workers in this process."""
-    service = tf.data.experimental.service
-    dispatcher = service.DispatchServer(service.DispatcherConfig(worker_timeout_ms=1000))
+    servers = tf.data.experimental.service
+    dispatcher = servers.DispatchServer(servers.DispatcherConfig(worker_timeout_ms=30_000))
     place = dispatcher.target.split("://")[1]
     workers = [
-        service.WorkerServer(service.WorkerConfig(place, heartbeat_interval_ms=100))
+        servers.WorkerServer(servers.WorkerConfig(place, heartbeat_interval_ms=100))
         for _ in range(2)
     ]
     yield dispatcher.target
@@ -42,7 +47,7 @@ def records(tmp_path_factory):
 
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_a_service_makes_the_same_batches_in_the_same_order(records, address, jobs):
-    def batches(service, unreadable):
+    def batches(decoder, unreadable):
         dataset = pipeline.training_batches(
             records,
             VIEW,
@@ -51,7 +56,7 @@ def test_a_service_makes_the_same_batches_in_the_same_order(records, address, jo
             seed=5,
             draws=2,
             start_step=1,
-            service=service,
+            service=decoder,
             unreadable=unreadable,
         )
         return list(dataset.as_numpy_iterator())
@@ -71,17 +76,74 @@ def test_batches_that_a_service_lost_are_missed(address):
     def made(part, parts):
         return tf.data.Dataset.range(6).shard(parts, part).map(lambda step: {"step": step})
 
-    service = DataService(address, 2)
-    whole = [int(batch["step"]) for batch in service.batches(made, 6)]
+    decoder = DataService(address, 2)
+    whole = [int(batch["step"]) for batch in decoder.batches(made, 6)]
     assert whole == list(range(6))
     with pytest.raises(tf.errors.InvalidArgumentError, match="lost a worker"):
-        list(itertools.islice(service.batches(made, 7), 7))
+        list(itertools.islice(decoder.batches(made, 7), 7))
+
+
+ADDRESSES = (
+    "localhost",
+    "localhost:5000",
+    "grpc://localhost",
+    "grpc://localhost:",
+    "grpc://localhost:x",
+    "grpc://localhost:0",
+    "grpc://localhost:99999",
+    "grpc://:5000",
+    "grpc://a b:5000",
+    "http://localhost:5000",
+    "grpc://localhost:5000/x",
+)
 
 
 def test_what_is_no_service():
-    with pytest.raises(ValueError, match="is no address: use grpc://HOST:PORT"):
-        DataService("localhost")
-    with pytest.raises(ValueError, match="must be at least 1"):
-        DataService("grpc://localhost:1", 0)
-    with pytest.raises(ValueError, match="does not answer"):
-        DataService("grpc://localhost:1").check()
+    for address in ADDRESSES:
+        with pytest.raises(ValueError, match="is no address: use grpc://HOST:PORT"):
+            DataService(address)
+    for jobs in (0, -1, 10**6):
+        with pytest.raises(ValueError, match="must be at least 1, and at most"):
+            DataService("grpc://localhost:1", jobs)
+    with pytest.raises(ValueError, match=r"does not answer.*[Rr]efused") as error:
+        DataService("grpc://127.0.0.1:1").check()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("says", [None, b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_where_something_else_listens(says):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    connection.sendall(says)
+                    connection.close()
+
+        if says is not None:
+            threading.Thread(target=answer, daemon=True).start()
+        address = f"grpc://127.0.0.1:{server.getsockname()[1]}"
+        problem = grpc_server.problem(address, service.GET_VERSION, seconds=0.3)
+        assert problem == "nothing came within 0.3 seconds" if says is None else problem
+        assert "\n" not in problem
+
+
+def test_a_dispatcher_answers(address):
+    assert not grpc_server.problem(address, service.GET_VERSION)
+    DataService(address).check()
+    assert "something else" in grpc_server.problem(address, "/tensorflow.WorkerService/GetStatus")
+
+
+def test_a_dispatcher_that_is_gone_ends_a_step(address, monkeypatch):
+    ended = queue.Queue()
+    monkeypatch.setattr(service, "SECONDS_OF_SILENCE", 0.01)
+    monkeypatch.setattr(service.interruption, "fail", ended.put)
+    with DataService("grpc://127.0.0.1:1").explained(step=7):
+        assert "does not answer any more at step 7" in ended.get(timeout=60)
+    ended = queue.Queue()
+    asked = threading.Event()
+    monkeypatch.setattr(service.grpc_server, "problem", lambda *_: asked.set() or "")
+    with DataService(address).explained(step=8):
+        assert asked.wait(60)
+    assert ended.empty()

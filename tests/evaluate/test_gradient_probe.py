@@ -231,6 +231,20 @@ def test_augmented_examples_are_crops_through_the_network(model, labelled_folder
         assert (features["rows"].numpy() == features["rows"].numpy().astype(np.float16)).all()
 
 
+def test_augmented_examples_are_not_mirrored(model, tmp_path) -> None:
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for number in range(8):
+            # Twice the size that it is resized to: a column of the result is the mean of two.
+            pixels = np.tile(np.arange(0, 216, 3, np.uint8)[None, :, None], (72, 1, 3)) + number
+            (tmp_path / label / f"{number}.png").write_bytes(tf.io.encode_png(pixels).numpy())
+    source = AugmentedExamples(model, data.load("folder", "all", str(tmp_path)), OPTIONS)
+    batches = source.batches(tf.distribute.InputContext(), batch_size=16, epochs=4, seed=0)
+    for batch in batches:
+        np.testing.assert_allclose(np.diff(batch["image"], axis=2), 6, atol=1e-3)
+    assert batch["image"].dtype == tf.float32
+
+
 @pytest.mark.parametrize("name", ["sgd", "mlp"])
 def test_odd_examples(name, tmp_path) -> None:
     train = examples(dtype=np.float16)

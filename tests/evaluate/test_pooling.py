@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from evaluate.pooling import KINDS, pool, pooled_shape
+from evaluate.pooling import KINDS, pool, pool_patches, pooled_shape
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 RECORDED = json.loads((GOLDEN / "adaptive_pool.json").read_text())
@@ -31,6 +31,16 @@ def test_recorded_shapes_and_values(case: str) -> None:
             np.testing.assert_allclose(pooled[0], VALUES[f"{case}__full0"], atol=1e-6)
         assert features.mean(dtype=np.float64) == pytest.approx(expected["mean"], abs=1e-6)
         assert features.std(dtype=np.float64) == pytest.approx(expected["std"], rel=1e-5)
+
+
+def test_patches_are_pooled_before_they_are_averaged() -> None:
+    maps = np.random.default_rng(0).standard_normal((2, 9, 5, 4, 10)).astype(np.float32)
+    for kind in KINDS:
+        expected = np.mean([pool(maps[:, patch], kind, 60) for patch in range(9)], axis=0)
+        np.testing.assert_allclose(pool_patches(maps, kind, 60), expected, atol=1e-6)
+    assert np.abs(pool_patches(maps, "max", 60) - pool(maps.mean(1), "max", 60)).max() > 0.5
+    vectors = maps[:, :, 0, 0]
+    np.testing.assert_allclose(pool_patches(vectors), vectors.mean(1), atol=1e-6)
 
 
 @pytest.mark.parametrize(("kind", "reduce"), [("adaptive_max", np.max), ("adaptive_avg", np.mean)])

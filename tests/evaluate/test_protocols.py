@@ -1,6 +1,45 @@
+from pathlib import Path
+
 import pytest
 
 from evaluate import protocols
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def flags_of(file: Path) -> dict[str, str]:
+    """A flag file's flags, those of the file that it begins from among them."""
+    values = {}
+    for line in file.read_text().splitlines():
+        if line.startswith("--"):
+            name, value = line[2:].split("=")
+            values |= flags_of(CONFIGS.parent / value) if name == "flagfile" else {name: value}
+    return values
+
+
+@pytest.mark.parametrize(
+    ("file", "splits", "rate", "decays"),
+    [
+        ("imagenet/evaluate_sgd", ("trainval", "test"), 0.8, (480, 500)),
+        ("study/imagenet/sgd", ("trainval", "test"), 0.8, (480, 500)),
+        ("study/imagenet/sgd_patches", ("trainval", "test"), 0.4, (480, 500)),
+        ("study/imagenet/sgd_30", ("train", "val"), 0.8, (30, 50)),
+        ("study/imagenet/sgd_120", ("train", "val"), 0.8, (120, 140)),
+        ("study/imagenet/sgd_480", ("train", "val"), 0.8, (480, 500)),
+    ],
+)
+def test_the_configurations_of_table_2_and_figure_8(file, splits, rate, decays) -> None:
+    flags = flags_of(CONFIGS / f"{file}.cfg")
+    assert (flags["train_split"], flags["val_split"]) == splits
+    names = ("train_batch_size", "epochs", "lr_scale_batch_size")
+    built = protocols.build(
+        flags["probe"],
+        **{name: int(flags[name]) for name in names},
+        learning_rate=float(flags["learning_rate"]),
+        decay_epochs=flags["decay_epochs"].split(","),
+    )
+    assert (built.learning_rate, built.decay_epochs) == (rate, decays)
+    assert built.epochs - decays[1] == decays[1] - decays[0] == 20
 
 
 def test_the_papers_protocols() -> None:

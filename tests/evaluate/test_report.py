@@ -1,10 +1,9 @@
-import json
-
 import pytest
 from etils import epath
 from PIL import Image
 
-from evaluate import report
+from evaluate import figures, report
+from tests.full_disk import no_files_larger_than
 
 
 def results(**top1: float) -> dict:
@@ -42,14 +41,26 @@ def test_plots_of_many_runs_and_of_runs_of_one_layer(tmp_path):
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
-def test_loading(tmp_path):
-    with pytest.raises(ValueError, match=r"run eval\.py with --workdir"):
-        report.load_results(str(tmp_path))
-    (tmp_path / "results.json").write_text("[]")
-    with pytest.raises(ValueError, match=r"is no result of eval\.py"):
-        report.load_results(str(tmp_path))
-    (tmp_path / "results.json").write_text(json.dumps(results()))
-    with pytest.raises(ValueError, match=r"is no result of eval\.py"):
-        report.load_results(str(tmp_path))
-    (tmp_path / "results.json").write_text(json.dumps(results(block1=1.0)))
-    assert report.load_results(str(tmp_path)) == results(block1=1.0)
+def test_names_that_matplotlib_would_take_for_something_else(tmp_path, recwarn):
+    path = epath.Path(tmp_path / "plot.png")
+    names = ["$x$", r"\frac{1}", "$", "a\nb", "_hidden", "日本 \U0001f600", "long" * 300, ""]
+    runs = {name: results(**{name or "a": 0.5, "$_{": 0.25}) for name in names}
+    with figures.drawing() as plt:
+        pass
+    report.plot(runs, path)
+    assert not [str(warning.message) for warning in recwarn]
+    assert not plt.get_fignums()
+    with Image.open(path) as picture:
+        assert picture.size[0] < 4000
+    assert figures.label("long" * 300) == "long" * 7 + "l…g" + "long" * 7
+    assert figures.label("a\n b") == "a b"
+
+
+def test_a_plot_without_room_leaves_the_one_before(tmp_path):
+    path = epath.Path(tmp_path / "plot.png")
+    report.plot({"a": results(block1=0.5)}, path)
+    before = path.read_bytes()
+    with no_files_larger_than(1000), pytest.raises(OSError, match=r"plot.png could not be written"):
+        report.plot({"a": results(block1=0.7)}, path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["plot.png"]

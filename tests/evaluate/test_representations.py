@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from etils import epath
+from PIL import Image
 
 import data
 from evaluate import representation_files, representations, saved_models
@@ -89,7 +91,7 @@ def test_an_interrupted_extraction_continues(model, records, tmp_path, monkeypat
 
 
 KILLED = """
-import sys, time
+import json, sys, time
 from programs import quiet
 from etils import epath
 import data
@@ -98,10 +100,12 @@ from tests.evaluate.test_representations import OPTIONS
 representation_files.SECONDS_BETWEEN_HEADERS = 0.0
 representation_files.SHARE_OF_HEADERS = 1e9
 append = representation_files.RepresentationFiles.append
-def slow(*arguments):
+def waits_to_be_killed(*arguments):
     append(*arguments)
-    time.sleep(0.3)
-representation_files.RepresentationFiles.append = slow
+    header = epath.Path(directory) / "header.json"
+    if header.exists() and json.loads(header.read_text())["records"] >= 32:
+        time.sleep(600)
+representation_files.RepresentationFiles.append = waits_to_be_killed
 model, folder, directory = sys.argv[1:]
 representations.extract(
     saved_models.load(model), data.load("folder", "all", folder), OPTIONS, epath.Path(directory)
@@ -208,6 +212,77 @@ def test_positions_leave_out_the_unreadable(model, records, tmp_path):
     assert identifiers[broken] == b"above/broken.jpg"
 
 
+def test_an_image_that_was_mended_is_read(model, tmp_path, caplog) -> None:
+    for name in ("a/1", "b/2", "a/3"):
+        pixels = np.full((40, 48, 3), 60 * int(name[-1]), np.uint8)
+        (tmp_path / "photos" / name[0]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{name}.png")
+    broken = [tmp_path / "photos" / "a" / "3.png", tmp_path / "photos" / "b" / "2.png"]
+    good = [file.read_bytes() for file in broken]
+    for file, content in zip(broken, good, strict=True):
+        file.write_bytes(bytes(len(content)))
+    records = data.load("folder", "all", str(tmp_path / "photos"))
+    options = dataclasses.replace(OPTIONS, layers=("mean",))
+    directory = epath.Path(tmp_path / "representations")
+    assert representations.extract(model, records, options, directory).unreadable == 2
+    caplog.clear()
+    assert representations.extract(model, records, options, directory).unreadable == 2
+    assert "2 images could not be read" in caplog.text, "it is said each time"
+    # The same description, as of files whose size and time tell nothing.
+    broken[0].write_bytes(good[0])
+    made = representations.extract(model, records, options, directory)
+    assert made.unreadable == 1
+    assert sorted(made.layers["mean"][:, 0]) == pytest.approx([60 / 255, 180 / 255], abs=1e-4)
+    assert records.fingerprint == made.description["records"]
+
+
+def test_numbers_that_are_none_name_layer_and_network(model, records, tmp_path) -> None:
+    nothing = dataclasses.replace(
+        model, represent=lambda images: {"mean": tf.reduce_mean(images, [1, 2]) / 0.0}
+    )
+    options = dataclasses.replace(OPTIONS, layers=("mean",))
+    with pytest.raises(ValueError, match=r"layer mean: 48 of 48 values that .*saved_model makes"):
+        representations.extract(nothing, records, options, epath.Path(tmp_path))
+    # Nothing of them is kept.
+    assert len(representations.extract(model, records, options, epath.Path(tmp_path)).labels) == 120
+
+
+def test_too_little_memory_names_the_batch(model, records, tmp_path) -> None:
+    def represent(images):
+        raise tf.errors.ResourceExhaustedError(None, None, "failed to allocate memory\nmore")
+
+    large = dataclasses.replace(model, represent=represent)
+    with pytest.raises(
+        MemoryError, match=r"^no memory for --batch_size=16 images of 32×32"
+    ) as error:
+        representations.extract(large, records, OPTIONS, epath.Path(tmp_path))
+    assert "\n" not in str(error.value)
+
+
+def test_labels_that_fit_no_class_are_a_line(model, records, tmp_path) -> None:
+    unlabelled = dataclasses.replace(
+        records,
+        entries=lambda: records.entries().map(lambda e: {**e, "label": tf.constant(-1, tf.int64)}),
+    )
+    options = dataclasses.replace(OPTIONS, layers=("mean",))
+    with pytest.raises(ValueError, match=r"split all of folder has labels from -1 to -1"):
+        representations.extract(model, unlabelled, options, epath.Path(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (["men"], "no layer men, did you mean mean\\? it has map, mean, pixels"),
+        (["mean", ""], "no layer \\(blank\\); it has"),
+        (["mean", "map", "mean"], "mean is given twice"),
+        ([], "none given"),
+    ],
+)
+def test_layers_that_make_no_sense(model, layers, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        representations.check_layers(model, layers)
+
+
 def test_a_remote_directory_is_one_clear_line(model, records):
     with pytest.raises(ValueError, match=r"need a local disk, .* --representations_dir"):
         representations.extract(model, records, OPTIONS, epath.Path("gs://bucket/a"))
@@ -237,6 +312,15 @@ def test_several_replicas_give_the_same(model, records, tmp_path, mirrored):
     two = representations.extract(loaded, records, OPTIONS, epath.Path(tmp_path / "two"), mirrored)
     np.testing.assert_array_equal(one.labels, two.labels)
     np.testing.assert_allclose(one.layers["mean"], two.layers["mean"], rtol=1e-6)
+
+
+def test_an_older_export_of_a_patch_task_says_so(model, tmp_path, caplog):
+    path = str(shutil.copytree(model.path, tmp_path / "model"))
+    for task, warnings in (("rotation", 0), ("jigsaw", 1)):
+        (tmp_path / "model" / "README.md").write_text(f"- **Pretext task**: {task}\n")
+        assert saved_models.load(path).represent_patches is None
+        assert len(caplog.messages) == warnings
+    assert "no signature 'patch_representation'" in caplog.text
 
 
 def test_what_is_no_model(tmp_path):

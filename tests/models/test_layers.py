@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from models.layers import BatchNormalization, Convolution, RootPooling, WeightDecay
+from models.revnet import Downsampling
 
 X = np.random.RandomState(0).standard_normal((6, 5, 4, 3)).astype(np.float32) * 3 + 1
 
@@ -143,6 +144,18 @@ def test_pooling_pads_with_zeros(size):
     assert (outputs[0] == 0).all()
     assert (outputs[:, 0] == 0).all()
     assert (outputs[1:3, 1:3] == -1).all()
+
+
+@pytest.mark.parametrize("size", [(6, 6), (7, 6), (3, 5)])
+def test_downsampling_averages_what_a_window_covers(size):
+    x = np.random.RandomState(0).standard_normal((2, *size, 3)).astype(np.float32)
+    outputs = Downsampling(7, 2)(x)
+    rows, columns = ([slice(i, i + 2) for i in range(0, side, 2)] for side in size)
+    expected = [[x[:, row, column].mean((1, 2)) for column in columns] for row in rows]
+    expected = np.transpose(expected, (2, 0, 1, 3))
+    np.testing.assert_allclose(outputs[..., 2:5], expected, atol=1e-6)
+    np.testing.assert_array_equal(outputs.numpy()[..., [0, 1, 5, 6]], 0)
+    assert Downsampling(7, 2).compute_output_shape(x.shape) == tuple(outputs.shape)
 
 
 def test_weight_decay_is_half_the_squared_norm():

@@ -21,7 +21,7 @@ def test_recorded_numbers_hold(name):
 
 
 def test_all_recordings_are_there():
-    assert len(FILES) == 11
+    assert len(FILES) == 17
 
 
 @pytest.fixture

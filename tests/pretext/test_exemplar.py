@@ -140,3 +140,13 @@ def test_mistakes_get_one_line(option, value, message):
     with pytest.raises(ValueError, match=message) as raised:
         pretext.build("exemplar", options)
     assert "\n" not in str(raised.value)
+
+
+def test_one_image_in_a_batch_is_nothing_to_compare():
+    task = pretext.build("exemplar", pretext.TaskOptions(crop_size=32))
+    task.check_batch(2, replicas=1)
+    for replicas, hint in ((1, "--gradient_accumulation$"), (2, ", or --global_negatives$")):
+        with pytest.raises(ValueError, match=rf"a device's batch has one: .*{hint}"):
+            task.check_batch(1, replicas)
+    among_all = pretext.TaskOptions(crop_size=32, global_negatives=True)
+    pretext.build("exemplar", among_all).check_batch(1, replicas=2)

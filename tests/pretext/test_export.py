@@ -15,8 +15,9 @@ from PIL import Image
 import models
 import pretext
 from data.images import CentralCrop
+from pretext import model_card
 from pretext.export import LAYERS, export, export_keras, is_whole
-from pretext.model_card import synthetic_images
+from pretext.model_card import Run, synthetic_images
 from pretext.trainer import PretextTrainer
 from tests.full_disk import no_files_larger_than
 from tests.pretext import tiny
@@ -164,6 +165,39 @@ def test_no_room(tmp_path):
     assert not keras_file.exists()
     export_keras(backbone, keras_file)
     assert keras_file.exists()
+
+
+FLAGS = {"dataset": "folder", "train_split": "all", "val_split": "val"}
+
+
+@pytest.mark.parametrize(
+    ("run", "title", "result"),
+    [
+        (Run(FLAGS), "untrained (rotation)", "none measured"),
+        (
+            Run(FLAGS, 7, 60, {"val_accuracy": 0.5}, validation_images=6),
+            "rotation on folder",
+            "accuracy 0.5 on held-out images",
+        ),
+        (
+            Run(FLAGS, 7, 60, {"val_accuracy": 0.5}, validation_images=6, shared_images=6),
+            "rotation on folder",
+            "accuracy 0.5 on 6 images, **all of which it was trained on**",
+        ),
+        (
+            Run(FLAGS, 7, 60, {"val_accuracy": 0.5}, validation_images=6, shared_images=2),
+            "rotation on folder",
+            "accuracy 0.5 on 6 images, **2 of which it was trained on**",
+        ),
+    ],
+)
+def test_the_card_says_what_was_trained_and_measured_on(run, title, result):
+    task = pretext.build("rotation", pretext.TaskOptions(40, 32, "crop"))
+    network = tiny.network()
+    card = model_card.write(task, network, measurement={}, precision="float32", run=run)
+    assert f"# {network.name}, {title}\n" in card
+    assert f"- **Pretext result**: {result}" in card
+    assert ("initial ones" in card) == (not run.updates)
 
 
 def test_the_card(exported):

@@ -9,6 +9,7 @@ from etils import epath
 import models
 import pretext
 from data import images
+from evaluate import pooling, representations, saved_models
 from pretext.export import export
 from tests.pretext import tiny
 
@@ -20,6 +21,15 @@ OPTIONS = pretext.TaskOptions(**SIZES, permutations=20, permutations_per_image=5
 @pytest.fixture(scope="module")
 def task():
     return pretext.build("jigsaw", OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def exported(task, tmp_path_factory):
+    """A network and its export."""
+    backbone = tiny.network()
+    path = epath.Path(tmp_path_factory.mktemp("jigsaw") / "model")
+    export(task, backbone, task.head(32), path)
+    return backbone, str(path)
 
 
 def test_all_patches_pass_once_and_targets_name_the_permutations(task):
@@ -140,11 +150,9 @@ def test_both_sides_are_resized_alike():
         assert pixels.max() > 251
 
 
-def test_export_carries_the_permutations(task, tmp_path):
-    backbone = tiny.network()
-    path = epath.Path(tmp_path / "model")
-    export(task, backbone, task.head(32), path)
-    loaded = tf.saved_model.load(str(path))
+def test_export_carries_the_permutations(task, exported):
+    backbone, path = exported
+    loaded = tf.saved_model.load(path)
     np.testing.assert_array_equal(loaded.permutations, task.permutations)
     assert len(loaded.variables) == len(backbone.variables)
     for side in (24, 31):
@@ -158,6 +166,30 @@ def test_export_carries_the_permutations(task, tmp_path):
         "resize_size": 28,
         "crop_size": 24,
     }
+
+
+def test_blocks_are_pooled_patch_by_patch_and_then_averaged(exported):
+    backbone, path = exported
+    model = saved_models.load(path)
+    pixels = np.random.RandomState(0).randint(0, 256, (2, 24, 24, 3)).astype(np.float32)
+    options = representations.ExtractOptions(
+        layers=(*tiny.LAYERS, "pixels"), resize_size=28, crop_size=24, max_features=40
+    )
+    # As the extraction does, with sizes that are known when it is traced.
+    made = tf.function(lambda images: representations.represent(model, images, options))(pixels)
+    assert list(made) == [*tiny.LAYERS, "pixels"]
+    patches = pixels.reshape(2, 3, 8, 3, 8, 3).swapaxes(2, 3).reshape(18, 8, 8, 3)
+    layers = backbone(tf.image.per_image_standardization(patches), training=False)
+    for layer in tiny.LAYERS:
+        pooled = pooling.pool(layers[layer], "max", 40).numpy()
+        expected = pooled.reshape(2, 9, -1).mean(1)
+        np.testing.assert_allclose(made[layer], expected, atol=1e-4)
+    average = model.represent(images=tf.constant(pixels / 255))
+    assert np.abs(pooling.pool(average["block1"], "max", 40) - made["block1"]).max() > 0.01
+    np.testing.assert_allclose(average["pre_logits"], made["pre_logits"], atol=1e-4)
+    card = (Path(path) / "README.md").read_text()
+    assert "- **Pretext task**: jigsaw\n" in card  # What an older export is known by.
+    assert "`patch_representation` gives them one by one, 9 × the shapes" in card
 
 
 def write(path, table):
@@ -197,3 +229,11 @@ def test_mistakes_get_one_line(options, message):
     with pytest.raises(ValueError, match=message) as raised:
         pretext.build("jigsaw", pretext.TaskOptions(**(SIZES | options)))
     assert "\n" not in str(raised.value)
+
+
+def test_permutations_that_there_are_not_name_their_flags():
+    options = {"crop_size": 255, "resize_size": 292, "permutations_per_image": 1}
+    with pytest.raises(ValueError, match=r"--permutations=25, --patches_per_side=2, .*only 24"):
+        pretext.build("jigsaw", pretext.TaskOptions(permutations=25, patches_per_side=2, **options))
+    with pytest.raises(ValueError, match=r"--permutations=1, .*: telling permutations apart"):
+        pretext.build("jigsaw", pretext.TaskOptions(permutations=1, **options))

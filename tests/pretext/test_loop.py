@@ -78,6 +78,18 @@ def assert_same(one: Loop, other: Loop) -> None:
     ):
         np.testing.assert_array_equal(first.numpy(), second.numpy())
     assert one.metrics_file.path.read_text() == other.metrics_file.path.read_text()
+    ours, theirs = last_checkpoint(one), last_checkpoint(other)
+    assert set(ours) == set(theirs)
+    assert any(name.startswith("sums/") for name in ours)
+    for name in ours:
+        np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
+
+
+def last_checkpoint(loop: Loop) -> dict[str, np.ndarray]:
+    """All that is in a run's last checkpoint."""
+    reader = tf.train.load_checkpoint(str(loop.metrics_file.path.parent / "checkpoints"))
+    names = set(reader.get_variable_to_shape_map()) - {"_CHECKPOINTABLE_OBJECT_GRAPH"}
+    return {name: reader.get_tensor(name) for name in names}
 
 
 def stop_at(monkeypatch, call: int) -> None:
@@ -89,7 +101,7 @@ def stop_at(monkeypatch, call: int) -> None:
 def test_stopped_between_steps_and_in_a_validation(undisturbed, make_loop, tmp_path, monkeypatch):
     workdir = tmp_path / "stopped"
     # After step 2; in the validation behind step 4; there again; after step 5 and, as by a kill,
-    # without a checkpoint of it; after step 7.
+    # without a checkpoint of it; after step 7, in the last epoch.
     for call, step in ((2, 2), (2, 4), (1, 4), (2, None), (4, 7)):
         loop = make_loop(workdir)
         stop_at(monkeypatch, call)
@@ -137,3 +149,14 @@ def test_no_room(undisturbed, make_loop, tmp_path):
     last = make_loop(workdir)
     last.run()
     assert_same(last, undisturbed)
+
+
+def test_a_validation_split_that_cannot_be_read_is_told_before_the_first_step(make_loop, tmp_path):
+    loop = make_loop(tmp_path / "run")
+    (tmp_path / "bad").mkdir()
+    for number in range(20):
+        (tmp_path / "bad" / f"{number}.jpg").write_text("no image")
+    loop.validation = data.load("folder", "all", str(tmp_path / "bad"))
+    with pytest.raises(ValueError, match=r"split all of folder has no readable image; 20 images"):
+        loop.run()
+    assert loop.step == 0

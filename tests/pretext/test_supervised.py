@@ -66,3 +66,8 @@ def test_images_without_labels_get_one_line():
     with pytest.raises(ValueError, match="needs labels and the data set has none") as raised:
         pretext.build("supervised", pretext.TaskOptions(num_classes=0))
     assert "\n" not in str(raised.value)
+
+
+def test_one_class_is_nothing_to_tell_apart():
+    with pytest.raises(ValueError, match=r"--task=supervised needs two classes .* has one$"):
+        pretext.build("supervised", pretext.TaskOptions(num_classes=1))

@@ -5,9 +5,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
+from programs import interruption
 from tests.command_line import ENVIRONMENT, ROOT
 
 PROGRAM = """
@@ -50,7 +52,7 @@ def stop(body: str, *signals: signal.Signals, grace: float = 100.0) -> tuple[int
     for number in signals:
         output += process.stdout.readline()
         process.send_signal(number)
-    rest, error = process.communicate(timeout=60)
+    rest, error = process.communicate(timeout=600)
     return process.returncode, output + rest, error
 
 
@@ -64,10 +66,10 @@ def test_a_safe_point_saves_and_says_so():
     body = (
         "with interruption.postponed():\n"
         "    wait_until_requested()\n"
-        "    time.sleep(1)\n"  # Longer than the grace: there is time for saving.
+        "    time.sleep(2.5)\n"  # Longer than the grace: there is time for saving.
         "    raise interruption.Interrupted('step 3 is saved')"
     )
-    assert stop(body, signal.SIGTERM, grace=0.2) == (
+    assert stop(body, signal.SIGTERM, grace=2.0) == (
         143,
         "ready\nsaving\n",
         "program: stopped by SIGTERM: step 3 is saved; the same command goes on from there\n",
@@ -108,6 +110,35 @@ def test_without_a_signal_nothing_happens():
     )
 
 
+HANDLERS_OF_OTHERS = """
+import ctypes, signal, time
+handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda number: None)
+
+def meet():
+    libc = ctypes.CDLL(None)
+    libc.signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
+    libc.signal(signal.SIGTERM, ctypes.cast(handler, ctypes.c_void_p))
+    time.sleep(0.5)
+    wait()
+
+interruption.with_own_handlers(meet)
+"""
+
+
+def test_a_call_that_takes_over_sigterm_and_waits_for_ever():
+    status, _, error = stop(HANDLERS_OF_OTHERS.strip(), signal.SIGTERM)
+    assert status == 143
+    assert error.startswith("program: stopped by SIGTERM")
+
+
+def test_a_call_that_takes_too_long():
+    with pytest.raises(TimeoutError):
+        interruption.with_own_handlers(threading.Event().wait, seconds=0.01)
+    assert interruption.with_own_handlers(lambda: 7) == 7
+    with pytest.raises(KeyError):
+        interruption.with_own_handlers(lambda: {}[0])
+
+
 WORKER = """
 from programs import interruption
 interruption.install("program")
@@ -139,6 +170,6 @@ def test_one_of_several_machines(number):
     waits = f"{workers[0]} waits for {workers[-1]} to begin"
     assert process.stdout.readline().strip() == ("ready" if number == 1 else waits)
     process.terminate()
-    _, error = process.communicate(timeout=30)
+    _, error = process.communicate(timeout=600)
     assert process.returncode == 143
     assert error.splitlines()[-1].startswith("program: stopped by SIGTERM")

@@ -68,6 +68,9 @@ def test_flags_of_a_run_with_results_must_match(tmp_path):
     (tmp_path / "run" / "tensorboard" / "events").write_bytes(b"0")
     (tmp_path / "run" / "checkpoints").mkdir()
     (tmp_path / "run" / "checkpoints" / "incomplete-ckpt-3.index").write_bytes(b"0")
+    (tmp_path / "run" / "checkpoints" / "source.json").write_text("{}")
+    (tmp_path / "run" / "representations" / "val").mkdir(parents=True)
+    (tmp_path / "run" / "representations" / "val" / "header.json").write_text("{}")
     metrics = MetricsFile(epath.Path(workdir) / "metrics.csv", ["step", "loss"], 0)
     run_directory.claim(workdir, FLAGS | {"seed": "1"})
     assert "--seed=1" in (tmp_path / "run" / "flags.cfg").read_text()
@@ -78,6 +81,36 @@ def test_flags_of_a_run_with_results_must_match(tmp_path):
     (tmp_path / "run" / "flags.cfg").write_bytes(b"\x00" * 100)
     with pytest.raises(ValueError, match=r"flags.cfg is damaged"):
         run_directory.claim(workdir, FLAGS)
+
+
+def test_what_holds_nothing_is_taken_over(tmp_path):
+    run_directory.claim(str(tmp_path), FLAGS)
+    (tmp_path / "saved_model").mkdir()
+    (tmp_path / "saved_model" / "saved_model.pb").write_bytes(b"")
+    (tmp_path / "gone").symlink_to("nowhere")
+    run_directory.claim(str(tmp_path), FLAGS | {"seed": "1"})
+    (tmp_path / "representations").mkdir()
+    (tmp_path / "representations" / "header.json").write_text("rows")
+    assert not run_directory.has_begun(epath.Path(tmp_path))
+    run_directory.claim(str(tmp_path), FLAGS | {"seed": "2"})
+    (tmp_path / "results.json").write_text("1")
+    with pytest.raises(ValueError, match="holds a run with other flags"):
+        run_directory.claim(str(tmp_path), FLAGS | {"seed": "3"})
+
+
+def test_an_address_of_a_kind_that_tensorflow_cannot_open(tmp_path):
+    with pytest.raises(ValueError, match="--workdir=hdfs://host/run: the installed TensorFlow"):
+        run_directory.claim("hdfs://host/run", FLAGS)
+    assert run_directory.claim(f"file://{tmp_path}/run", FLAGS) == epath.Path(tmp_path) / "run"
+    with pytest.raises(OSError, match=r"--workdir=/proc/run cannot be made: "):
+        run_directory.claim("/proc/run", FLAGS)
+
+
+@pytest.mark.parametrize("name", ["rate=[0.1]", "a*", "what?", "back\\slash"])
+def test_a_name_in_which_tensorflow_finds_no_checkpoint(name, tmp_path):
+    with pytest.raises(ValueError, match="would find no checkpoint there"):
+        run_directory.claim(str(tmp_path / name), FLAGS)
+    assert not (tmp_path / name).exists()
 
 
 def test_a_file_is_no_directory(tmp_path):
@@ -112,3 +145,10 @@ def test_metrics_that_no_program_wrote(tmp_path, content):
     (tmp_path / "metrics.csv").write_bytes(content)
     with pytest.raises(ValueError, match=r"metrics.csv is damaged \(row 1 .*: move it away"):
         MetricsFile(epath.Path(tmp_path) / "metrics.csv", ["step", "loss"], 1)
+
+
+def test_a_line_of_metrics_that_is_too_long(tmp_path):
+    path = epath.Path(tmp_path) / "metrics.csv"
+    path.write_text("step,loss\n1," + "1" * 200_000 + "\n")
+    with pytest.raises(ValueError, match=r"metrics.csv is damaged \(field larger than .*: move"):
+        read_metrics(path)

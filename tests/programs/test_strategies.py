@@ -49,6 +49,8 @@ def test_a_tpu_that_is_not_there(monkeypatch):
     monkeypatch.setattr(tf.distribute.cluster_resolver, "TPUClusterResolver", resolve)
     with pytest.raises(ValueError, match=r"the TPU nowhere cannot be reached: no such node$"):
         strategies.build("tpu", "nowhere")
+    with pytest.raises(ValueError, match=r"grpc://127.0.0.1:1 cannot be reached: .*[Rr]efused"):
+        strategies.build("tpu", "grpc://127.0.0.1:1")
     monkeypatch.delenv("TPU_NAME", raising=False)
     with pytest.raises(ValueError, match="needs the TPU's name"):
         strategies.build("tpu")

@@ -47,7 +47,8 @@ def jobs(directory: pathlib.Path, candidates: str) -> list:
 
 
 def train(choices, where) -> list[str]:
-    return runner.run_all(runner.open_candidates(choices, where), where, say=lambda _: None).failed
+    candidates = runner.open_candidates(choices, where)
+    return runner.run_all(candidates, where, candidates=True, say=lambda _: None).failed
 
 
 def settle(all_jobs, choices, where):
@@ -100,6 +101,20 @@ def test_a_rate_that_diverges_is_out_and_not_tried_again(study, tmp_path):
     calls(tmp_path)
     assert train(choices, where) == []
     assert calls(tmp_path) == []
+
+
+def test_a_rate_that_diverged_in_another_process_is_not_tried_again(study, tmp_path):
+    all_jobs, where = study("0.05,0.7")
+    choices = rates.choices(all_jobs)
+
+    def say(line: str) -> None:
+        if line == "2 runs, 0 of them finished, 2 to do":
+            train(choices, where)
+
+    candidates = runner.open_candidates(choices, where)
+    assert runner.run_all(candidates, where, candidates=True, say=say) == ([], [])
+    assert len(calls(tmp_path)) == 2
+    assert rates.decide(choices[0], where).rate == 0.05
 
 
 def test_nothing_is_chosen_while_a_candidate_has_failed_otherwise(study, tmp_path):

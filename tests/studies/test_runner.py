@@ -128,7 +128,7 @@ def end(*_):
     sys.exit(1)
 signal.signal(signal.SIGTERM, end)
 (here / "started.txt").write_text("")
-time.sleep(60)
+time.sleep(600)
 """
 STUDY = """
 import pathlib, sys
@@ -152,11 +152,11 @@ def test_a_signal_ends_the_run_at_hand_too(study, tmp_path, number):
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not (tmp_path / "started.txt").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 128 + number
     assert (tmp_path / "ended.txt").exists()
     assert f"study.py: stopped by {number.name}: the run at hand was stopped too" in errors

@@ -13,7 +13,9 @@ from tests.studies import synthetic
 @pytest.fixture
 def plan(tmp_path) -> str:
     """A plan of two networks with a probe each."""
-    (tmp_path / "train.cfg").write_text("--dataset=imagenet2012\n--widening_factor=16\n--batch_size=256\n")
+    (tmp_path / "train.cfg").write_text(
+        "--dataset=imagenet2012\n--widening_factor=16\n--batch_size=256\n"
+    )
     (tmp_path / "eval.cfg").write_text("--dataset=imagenet2012\n")
     (tmp_path / "small.cfg").write_text(
         f"--train_flagfile={tmp_path}/train.cfg\n--eval_flagfile={tmp_path}/eval.cfg\n"

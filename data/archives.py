@@ -1,0 +1,93 @@
+"""Tar archives that are whole: read from the first byte to the last, without being unpacked.
+
+Python's `tarfile` takes a damaged header in the middle for the archive's end, and reads no checksum
+of gzip's. Here both are errors, so that half an archive never passes for a small one.
+"""
+
+import gzip
+import io
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+import tensorflow as tf
+from etils import epath
+
+from data.regular_file import is_regular
+from programs.error_lines import reason
+
+GZIP = b"\x1f\x8b"
+READ_AT_ONCE = 2**20
+DAMAGE = (tarfile.TarError, EOFError, zlib.error, OSError, tf.errors.OpError)
+
+
+class _Header(tarfile.TarInfo):
+    """A member's header, whose damage is not the archive's end."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> tarfile.TarInfo:
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if buf and len(buf) == tarfile.BLOCKSIZE and not any(buf):
+                raise  # The block of zeros that ends an archive.
+            raise tarfile.ReadError("it is cut short" if not buf else str(error)) from error
+
+
+def files(
+    path: epath.Path, wanted: Callable[[str], bool] = lambda name: True
+) -> Iterator[tuple[str, bytes]]:
+    """The files of a `.tar` or `.tar.gz` in its order.
+
+    Args:
+        path: of the archive.
+        wanted: whether a file of this name shall be read; the others are passed over.
+
+    Yields:
+        Name and content. A name may be anything, `../../etc/passwd` too: it is no place to write.
+
+    Raises:
+        ValueError: the archive is damaged or none, behind the last file at the latest; names it.
+    """
+    try:
+        if not is_regular(path):
+            raise OSError("it is no regular file")
+        with path.open("rb") as file:
+            zipped = file.read(len(GZIP)) == GZIP
+            file.seek(0)
+            yield from _files_in(gzip.GzipFile(fileobj=file) if zipped else file, wanted)
+    except DAMAGE as error:
+        raise ValueError(f"{path} is damaged, download it again: {reason(error)}") from error
+
+
+def files_of_member(content: bytes, archive: epath.Path, name: str) -> Iterator[tuple[str, bytes]]:
+    """The files of an archive that is itself a file of an archive, as of `files`.
+
+    Args:
+        content: of the inner archive.
+        archive: the outer one.
+        name: of the inner one.
+
+    Raises:
+        ValueError: the inner one is damaged; names both.
+    """
+    try:
+        yield from _files_in(io.BytesIO(content), lambda name: True)
+    except DAMAGE as error:
+        raise ValueError(
+            f"{archive} is damaged, download it again: {name} in it: {reason(error)}"
+        ) from error
+
+
+def _files_in(stream: BinaryIO, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as archive:
+        while member := archive.next():
+            if member.isfile() and wanted(member.name):
+                yield member.name, archive.extractfile(member).read()
+            archive.members.clear()  # Millions, which `tarfile` would keep.
+        # To its end, because that is where gzip's checksum stands; and behind a header that was
+        # overwritten with zeros there is more.
+        while rest := archive.fileobj.read(READ_AT_ONCE):
+            if any(rest):
+                raise tarfile.ReadError("there is something behind its end")

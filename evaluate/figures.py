@@ -1,0 +1,73 @@
+"""Figures whose words may be anybody's file names: drawn as they are, saved whole or not at all."""
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+from etils import epath
+
+from programs.error_lines import writing
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+    import matplotlib.ticker
+
+LONGEST = 60
+
+
+def label(name: str, longest: int = LONGEST) -> str:
+    """A name as a figure can show it: on one line, its middle left out if it is long."""
+    name = " ".join(name.split()) or "(blank)"
+    if len(name) > longest:
+        half = (longest - 1) // 2
+        name = f"{name[:half]}…{name[-half:]}"
+    # Matplotlib leaves out of a legend what begins with an underscore.
+    return f" {name}" if name.startswith("_") else name
+
+
+@contextlib.contextmanager
+def drawing() -> Iterator[ModuleType]:
+    """Gives pyplot, for which `$` and `\\` are no formulas and a missing letter is no warning.
+
+    Matplotlib is imported here: where it has no directory for its cache it makes a temporary one,
+    which a program that ends with an error leaves behind.
+    """
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        yield plt
+
+
+def percent_formatter() -> "matplotlib.ticker.PercentFormatter":
+    """Of an axis from 0 to 1."""
+    from matplotlib.ticker import PercentFormatter
+
+    return PercentFormatter(1.0)
+
+
+def save(figure: "matplotlib.figure.Figure", path: epath.Path) -> None:
+    """Writes a PNG, which is replaced if it is there, and lets the figure go.
+
+    Raises:
+        OSError: it could not be written; what was there before is there still.
+    """
+    import matplotlib.pyplot as plt
+
+    beside = path.with_name("incomplete." + path.name)
+    with writing(path):
+        try:
+            with beside.open("wb") as file:
+                figure.savefig(file, format="png")
+            beside.replace(path)
+        except (OSError, tf.errors.OpError):
+            beside.unlink(missing_ok=True)  # It takes room that may be short.
+            raise
+        finally:
+            plt.close(figure)

@@ -1,0 +1,97 @@
+"""Results as they are read back, from `results.json` and `results.partial.json`.
+
+Both may have been cut, overwritten or written by something else: nothing in them is believed
+before it has the shape and the range of a result.
+"""
+
+import json
+import math
+import os
+from typing import Any
+
+from etils import epath
+
+Results = dict[str, Any]
+
+NUMBERS = ("loss", "l2", "train_loss", "effective_rank", "first_ten_variance", "seconds")
+COUNTS = ("train_examples", "val_examples", "classes", "overlap", "untrained_examples")
+
+
+def load_results(run: str) -> Results:
+    """Reads a run's `results.json`.
+
+    Args:
+        run: the directory that `eval.py` wrote, or the file itself.
+
+    Raises:
+        ValueError: there is no such file, or it is none of ours; names the file.
+    """
+    path = epath.Path(run)
+    if path.name != "results.json":
+        path = path / "results.json"
+    if not path.exists():
+        raise ValueError(f"{path} does not exist: run eval.py with --workdir={path.parent} first")
+    results = read_json(path)
+    problem = _problem(results)
+    if problem:
+        raise ValueError(f"{path} is no result of eval.py: {problem}")
+    return results
+
+
+def read_json(path: epath.Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        ValueError: it is no regular file, or holds something else; names the file.
+    """
+    # epath takes a fifo, which to read may never end, for a file.
+    if not (path.is_file() if "://" in os.fspath(path) else os.path.isfile(path)):
+        raise ValueError(f"{path} is no file")
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no JSON: {error}") from error
+
+
+def row_problem(row: Any) -> str:
+    """What is wrong with a layer's row of results; empty if nothing is."""
+    if not isinstance(row, dict):
+        return "it is no object"
+    for name in ("top1", "top5"):
+        if not _is_number(row.get(name)) or not 0 <= row[name] <= 1:
+            return f"{name} is no number from 0 to 1"
+    if not _is_number(row.get("features")):
+        return "features is no number"
+    for name in NUMBERS:
+        if row.get(name) is not None and not _is_number(row[name]):
+            return f"{name} is no number"
+    return ""
+
+
+def _problem(results: Any) -> str:
+    if not isinstance(results, dict):
+        return "it is no object"
+    for name in ("dataset", "val_split"):
+        if not isinstance(results.get(name), str):
+            return f"{name} is no text"
+    if not _is_number(results.get("train_fraction", 1)):
+        return "train_fraction is no number"
+    for name in COUNTS:
+        if results.get(name) is not None and not _is_number(results[name]):
+            return f"{name} is no number"
+    layers = results.get("layers")
+    if not isinstance(layers, dict) or not layers:
+        return "it has no layers"
+    for layer, row in layers.items():
+        problem = row_problem(row)
+        if problem:
+            return f"of layer {layer}, {problem}"
+    return ""
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value can be formatted and drawn: no NaN, no infinity, no true."""
+    try:
+        return type(value) in (int, float) and math.isfinite(value)
+    except OverflowError:
+        return False
