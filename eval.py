@@ -44,7 +44,7 @@ from evaluate.probes import ProbeOptions
 from evaluate.protocols import ProtocolOptions
 from evaluate.representations import ExtractOptions
 from evaluate.training_examples import AugmentedExamples, CachedExamples
-from programs import command_line, locks, options, run_directory, strategies
+from programs import command_line, locks, options, out_of_memory, run_directory, strategies
 from programs.options import option
 from programs.strategies import DeviceOptions
 
@@ -107,6 +107,7 @@ flags.FLAGS.set_gnu_getopt(True)  # Flags may follow --compare's further runs.
 
 
 @locks.released_at_the_end
+@out_of_memory.explained("use a smaller --batch_size, and for sgd and mlp --train_batch_size")
 def main(argv: list[str]) -> None:
     # ---------------------------------------------------------------- flags
     run = options.read(RunOptions)

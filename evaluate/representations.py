@@ -5,10 +5,8 @@ next images are decoded and the last batch's rows are written. The files, and ho
 that was killed goes on, are those of `evaluate/representation_files.py`.
 """
 
-import contextlib
 import dataclasses
 import difflib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -23,6 +21,7 @@ from data.unreadable import UnreadableImages
 from evaluate import pooling
 from evaluate.representation_files import RESERVED, RepresentationFiles
 from evaluate.saved_models import SavedModel
+from programs import out_of_memory
 from programs.error_lines import reason
 from programs.options import option
 
@@ -285,7 +284,7 @@ def _extract(
     # A batch is fetched from the device and written in a thread, while the next one is made.
     with (
         bar,
-        _enough_memory(options),
+        out_of_memory.explained("use a smaller --batch_size; what was extracted before is kept"),
         files,
         records.explained(),
         ThreadPoolExecutor(max_workers=1) as writer,
@@ -321,16 +320,3 @@ def _append(
             )
     files.append(batch, records)
     return records
-
-
-@contextlib.contextmanager
-def _enough_memory(options: ExtractOptions) -> Iterator[None]:
-    """Inside, a lack of memory is a MemoryError that says what to do about it."""
-    try:
-        yield
-    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-        raise MemoryError(
-            f"no memory for --batch_size={options.batch_size} images of "
-            f"{options.crop_size}×{options.crop_size} pixels and their layers ({reason(error)}): "
-            "use a smaller --batch_size; what was extracted before is kept"
-        ) from error

@@ -178,6 +178,8 @@ class _Parser(flags.ArgumentParser):
             return AUTO
         if not isinstance(argument, str):
             return argument
+        if "\n" in argument or "\r" in argument:
+            raise ValueError("a flag file holds a value in one line: leave out the line break")
         value: Any = argument
         if self.kind in (int, float):
             value = self._number(argument)

@@ -73,6 +73,7 @@ def test_defaults_and_what_is_given():
         ("--example_share=inf", "use a number of at least 0"),
         ("--example_share=auto", "use a number of at least 0"),
         ("--example_choice=up", "--example_choice=up: value should be one of <left|right>"),
+        ("--example_text=a\nb", "leave out the line break"),
         ("--example_switch=perhaps", "--example_switch=perhaps: "),
         ("--exampel_list=a", "Did you mean: example_list"),
     ],
