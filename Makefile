@@ -26,4 +26,4 @@ demo: install
 test: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(RUN) -m pytest --numprocesses=2 --dist=loadfile tests
+	$(RUN) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder tests

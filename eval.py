@@ -252,7 +252,8 @@ def main(argv: list[str]) -> None:
     report.plot({workdir.name: results}, workdir / "accuracy_by_layer.png")
     model_card.append(results)
     print("\n".join([report.table(results), *coverage.remarks(results)]))
-    print(f"\n{workdir / 'results.json'}\n{workdir / 'accuracy_by_layer.png'}")
+    # Flushed, so that a full disk behind it is told like any other.
+    print(f"\n{workdir / 'results.json'}\n{workdir / 'accuracy_by_layer.png'}", flush=True)
 
 
 if __name__ == "__main__":

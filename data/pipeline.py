@@ -1,4 +1,4 @@
-"""From records to batches of uint8 views, the same ones whenever and wherever they are made.
+"""From records to batches of views, the same ones whenever and wherever they are made.
 
 What a batch holds is a function of (seed, epoch, step) alone: records are shuffled by a seed made
 of (seed, epoch) before they are decoded, so a run can start at any step, and every random choice
@@ -68,7 +68,7 @@ def training_batches(
         service: who decodes, if not this host.
 
     Returns:
-        A dataset of dicts `image` (uint8, (batch, *view shape)), `label` (int64, (batch,)),
+        A dataset of dicts `image` (the view's type, (batch, *shape)), `label` (int64, (batch,)),
         `draws` (float32, (batch, draws)) and `valid` (float32, (batch,), all ones: an unreadable
         image is replaced by another one of its replica's part, or, where no image of that can be
         read, of the split).

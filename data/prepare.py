@@ -21,7 +21,7 @@ import data
 from data import builders, imagenet, inspection, splits
 from data.contact_sheet import contact_sheet
 from data.records import Records
-from data.regular_file import is_regular
+from programs.regular_files import is_regular
 from programs import command_line, paths
 from programs.error_lines import reason
 
@@ -166,6 +166,9 @@ def sheet_path(name: str) -> epath.Path:
         path = epath.Path(name)
         if path.exists() and not is_regular(path):
             raise ValueError("no file, but something else, is there")
+        above = next(folder for folder in path.parents if folder.exists())
+        if not above.is_dir():
+            raise ValueError(f"{above} is no directory")
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"--contact_sheet={name} cannot be written: {reason(error)}") from error
     return path

@@ -65,6 +65,8 @@ class Records:
                 raise ValueError(problem) from error
             raise
         except tf.errors.InvalidArgumentError as error:
+            if wrong_label := re.search(r"a label in split .* is not from 0 to \d+", str(error)):
+                raise ValueError(wrong_label[0]) from error
             # What parsing an example says; anything else is none of the files' fault.
             if re.search("Feature: |Key: |parse", str(error)) and (problem := self.damage()):
                 raise ValueError(problem) from error

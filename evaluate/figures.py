@@ -30,11 +30,7 @@ def label(name: str, longest: int = LONGEST) -> str:
 
 @contextlib.contextmanager
 def drawing() -> Iterator[ModuleType]:
-    """Gives pyplot, for which `$` and `\\` are no formulas and a missing letter is no warning.
-
-    Matplotlib is imported here: where it has no directory for its cache it makes a temporary one,
-    which a program that ends with an error leaves behind.
-    """
+    """Gives pyplot, for which `$` and `\\` are no formulas and a missing letter is no warning."""
     import matplotlib
 
     matplotlib.use("agg")

@@ -7,6 +7,7 @@ with the weights, and the rows of metrics.csv, of a run that was not.
 
 import contextlib
 import json
+import os
 import time
 from typing import Any
 
@@ -295,8 +296,17 @@ def _directory_for(source: dict[str, Any], workdir: epath.Path) -> epath.Path:
     directory = workdir / "checkpoints"
     note = directory / "source.json"
     text = json.dumps(source, sort_keys=True)
-    if directory.exists() and not (note.exists() and note.read_text() == text):
-        directory.rmtree()
+    if directory.exists():
+        known = os.path.isfile(note) or "://" in os.fspath(note)
+        if not (known and note.exists() and note.read_bytes() == text.encode()):
+            if tf.io.gfile.glob(str(directory / "ckpt-*")):
+                logging.warning(
+                    "the checkpoints in %s are of other examples, or %s is damaged: the probe "
+                    "starts anew",
+                    directory,
+                    note.name,
+                )
+            directory.rmtree()
     directory.mkdir(parents=True, exist_ok=True)
     write_whole(note, text)
     return directory

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 
 import tensorflow as tf
 from absl import logging
@@ -28,7 +29,7 @@ def append(results: Results) -> None:
     """
     card = epath.Path(results["saved_model"]) / "README.md"
     try:
-        if not card.exists():
+        if not card.exists() or not ("://" in os.fspath(card) or os.path.isfile(card)):
             logging.warning("%s is not there: the results are not added to a model card", card)
             return
         before = card.read_text()

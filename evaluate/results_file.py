@@ -6,10 +6,11 @@ before it has the shape and the range of a result.
 
 import json
 import math
-import os
 from typing import Any
 
 from etils import epath
+
+from programs.regular_files import is_regular
 
 Results = dict[str, Any]
 
@@ -45,7 +46,7 @@ def read_json(path: epath.Path) -> Any:
         ValueError: it is no regular file, or holds something else; names the file.
     """
     # epath takes a fifo, which to read may never end, for a file.
-    if not (path.is_file() if "://" in os.fspath(path) else os.path.isfile(path)):
+    if not is_regular(path):
         raise ValueError(f"{path} is no file")
     try:
         return json.loads(path.read_bytes())

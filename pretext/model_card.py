@@ -115,7 +115,7 @@ def write(
     size = backbone.input.shape[1]
     parameters = sum(int(np.prod(variable.shape)) for variable in backbone.variables)
     sides = f"{size}×{size} pixels only" if size == view.crop_size else "any H and W"
-    resize = f"the smaller side resized to {view.resize_size} pixels, then " * bool(
+    resize = f"the smaller side resized by area to {view.resize_size} pixels, then " * bool(
         view.resize_size
     )
     parts = [

@@ -17,6 +17,14 @@ _KINDS = {
 }
 
 
+def is_regular(path: os.PathLike | str) -> bool:
+    """Whether a regular file, or a link to one, is there; epath counts named pipes and devices.
+
+    In a store such as gs:// everything that is no directory is one.
+    """
+    return epath.Path(path).is_file() if "://" in os.fspath(path) else os.path.isfile(path)
+
+
 def check(path: os.PathLike | str) -> None:
     """Raises a ValueError, which names it, for a local path to something else than a file.
 

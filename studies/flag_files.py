@@ -6,10 +6,7 @@ import os
 from absl import flags
 from etils import epath
 
-
-def is_file(path: epath.Path) -> bool:
-    """Whether there is a regular file; epath counts named pipes, whose readers wait for ever."""
-    return path.is_file() if "://" in str(path) else os.path.isfile(path)
+from programs.regular_files import is_regular
 
 
 def lines_of(path: str, flag: str = "") -> list[str]:
@@ -23,7 +20,7 @@ def lines_of(path: str, flag: str = "") -> list[str]:
         ValueError: it is not there, or is no file of text.
     """
     file = epath.Path(path)
-    if not is_file(file):
+    if not is_regular(file):
         raise ValueError(f"{flag}{path} {'is no file' if file.exists() else _missing(file)}")
     try:
         lines = [line.strip() for line in file.read_text().splitlines()]

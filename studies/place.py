@@ -11,6 +11,7 @@ from typing import IO
 from etils import epath
 
 from programs import locks
+from programs.regular_files import is_regular
 from studies import flag_files, run_files
 from studies.runs import Job, Run, parse_shard
 
@@ -96,7 +97,7 @@ class Place:
     def last_line(self, run: Run) -> str:
         """The last line of a run's log; empty if there is none."""
         log = self.log(run)
-        if not flag_files.is_file(log):
+        if not is_regular(log):
             return ""
         with open(log, "rb") as file:
             file.seek(max(0, log.stat().length - TAIL))
@@ -131,4 +132,4 @@ class Place:
 def _is_export(directory: epath.Path) -> bool:
     model = directory / "saved_model.pb"
     beside = directory.with_name(directory.name + ".incomplete")
-    return flag_files.is_file(model) and model.stat().length > 0 and not beside.exists()
+    return is_regular(model) and model.stat().length > 0 and not beside.exists()

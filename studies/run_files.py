@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from etils import epath
 
+from programs.regular_files import is_regular
 from studies import flag_files
 
 # What the task's own success is called on held-out images.
@@ -137,7 +138,7 @@ def curve(rows: list[dict[str, str]], layer: str) -> tuple[tuple[float, float], 
 
 
 def _text(path: epath.Path) -> str:
-    if not flag_files.is_file(path):
+    if not is_regular(path):
         raise ValueError("it is no file")
     try:
         return path.read_text()

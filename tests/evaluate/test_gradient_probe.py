@@ -325,10 +325,11 @@ def test_stopped_out_of_room_and_damaged(tmp_path, monkeypatch, caplog) -> None:
     assert metrics[0] == metrics[1]
 
 
-def test_checkpoints_of_other_examples_are_not_taken_over(tmp_path) -> None:
+def test_checkpoints_of_other_examples_are_not_taken_over(tmp_path, caplog) -> None:
     probe(tmp_path, protocol(), source={"train": "a"}).run()
     assert probe(tmp_path, protocol(), source={"train": "a"}).step == 9
     assert probe(tmp_path, protocol(), source={"train": "b"}).step == 0
+    assert "are of other examples, or source.json is damaged: the probe starts anew" in caplog.text
     assert read_metrics(epath.Path(tmp_path / "metrics.csv")) == []
 
 

@@ -83,6 +83,7 @@ def test_awkward_data_is_measured_or_one_clear_line(network, tmp_path) -> None:
         "mirrored": (usual, "--layers=colour,constant", "--strategy=mirrored"),
         "short": (usual, "--max_updates=1", "--l2=1e-6"),
         "half": (usual, "--dtype=float16"),
+        "overlapping": (usual, "--train_split=all", "--probe=knn"),
     }
     bad = {
         "layer nan: ": (usual, "--layers=nan"),
@@ -96,6 +97,8 @@ def test_awkward_data_is_measured_or_one_clear_line(network, tmp_path) -> None:
         "--neighbours=0: use a whole number from 1 to": (usual, "--probe=knn", "--neighbours=0"),
         "--max_features=0: use a whole number from 1 to": (usual, "--max_features=0"),
         "--crop_size=-8: use a whole number from 0 to 8192": (usual, "--crop_size=-8"),
+        "did you mean colour? it has": (usual, "--layers=color"),
+        "--resize_size=2147483648: use": (usual, "--resize_size=2147483648"),
     }
     lines = [
         line(network, data_dir, tmp_path / name, *more) for name, (data_dir, *more) in good.items()
@@ -132,6 +135,9 @@ def test_awkward_data_is_measured_or_one_clear_line(network, tmp_path) -> None:
     # A class without training examples is never right.
     for name in ("unseen", "nearest_unseen"):
         assert layers[name]["colour"]["top1"] == pytest.approx(2 / 3)
+        assert results[name]["untrained_classes"] == ["blue"]
+        assert results[name]["untrained_examples"] == 3
+    assert (results["usual"]["overlap"], results["overlapping"]["overlap"]) == (0, 10)
     assert layers["few"]["colour"]["top1"] == 0.5
     assert layers["mirrored"]["colour"]["top1"] == 1.0
     assert not layers["short"]["colour"]["converged"]
