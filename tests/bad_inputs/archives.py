@@ -128,7 +128,7 @@ OF_SHARDS: dict[str, Prepare] = {
         root / "shards", first_label=-2000
     ),
 }
-NAMES = ("mnists", "../images", "a" * 300, "mnist:9.9.9", "cifar10/none", "glue", "scenes/", "/")
+NAMES = ("mnists", "../images", "a" * 300, "mnist:9.9.9", "cifar10/none", "scenes/", "/")
 SPLITS = ("train[", "train[5:2]", "train[:0]", "train[:200%]", "none", "train+none", "train[a:b]")
 
 

@@ -112,7 +112,6 @@ OF_PREPARATION = (
     ("scenes/large", "--data_dir=prepared"),
     ("scenes:9.9.9", "--data_dir=prepared"),
     ("scenes", "--data_dir=/proc/prepared"),
-    ("coco", "--data_dir=prepared", "--manual_dir=images/a/000.jpg"),
 )
 
 
