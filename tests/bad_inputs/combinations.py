@@ -38,13 +38,11 @@ OF_TRAINING = (
     ("flagfile", "--flagfile=a.cfg --flagfile=b.cfg"),
 )
 OF_EVALUATION = (
-    ("neighbours", "--neighbours=1000"),
-    ("train_fraction", "--train_fraction=0.001"),
     ("train_batch_size", "--probe=sgd --train_batch_size=1000"),
     ("layers", "--layers=pre_logits,block9"),
     ("crop_size|resize_size", "--resize_size=32 --crop_size=64"),
-    ("l2", "--probe=logistic --l2=1,x"),
-    ("compare|saved_model", "--compare=network"),
+    ("l2", "--probe=lbfgs --l2=1,x"),
+    ("network/results.json", "--compare=network"),
     ("workdir", "--workdir=network"),
 )
 
@@ -75,4 +73,14 @@ def trials() -> list[Trial]:
         )
         for says, flags in OF_EVALUATION
     ]
+    found.append(
+        Trial(
+            "eval with more neighbours than images",
+            "eval",
+            (*EVAL, "--neighbours=1000"),
+            refused=False,
+            says="--neighbours=1000",
+            prepare=network,
+        )
+    )
     return found
