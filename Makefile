@@ -2,10 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-# The versions that were tested with this Python, where there is a list of them.
-CONSTRAINTS = $(wildcard constraints/python$(shell $(RUN) -c \
-	'import sys; print("%d.%d" % sys.version_info[:2])').txt)
-PIP_INSTALL = $(RUN) -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS:%=--constraint %)
+# Installs a list, in the versions that were tested with this Python where there are such.
+define install
+	constraints=constraints/python$$($(RUN) -c 'import sys; print("%d.%d" % sys.version_info[:2])').txt; \
+	$(RUN) -m pip install --quiet --disable-pip-version-check --requirement $(1) \
+		$$(if [ -e "$$constraints" ]; then echo --constraint "$$constraints"; fi)
+endef
 
 .PHONY: install demo test
 
@@ -13,11 +15,11 @@ install: $(VENV)/.installed
 
 $(VENV)/.installed: requirements.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP_INSTALL) --requirement requirements.txt
+	$(call install,requirements.txt)
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-hub.txt
-	$(PIP_INSTALL) --requirement requirements-dev.txt
+	$(call install,requirements-dev.txt)
 	touch $@
 
 demo: install

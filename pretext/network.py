@@ -25,7 +25,11 @@ class NetworkOptions:
         maximum=1_000_000,
     )
     weight_decay: float = option(
-        1e-4, "Of all kernels, as 0.5 · weight_decay · ‖W‖².", minimum=0, maximum=1e6
+        1e-4,
+        "Of kernels, as 0.5 · weight_decay · ‖W‖²; RevNet's root has none, the perceptron of "
+        "jigsaw and relative_patch_location its own 5e-4.",
+        minimum=0,
+        maximum=1e6,
     )
     precision: str = option(
         "float32",
