@@ -40,7 +40,10 @@ def load(name: str, split: str, data_dir: str | None) -> Records:
     if "image" not in features or not isinstance(features["image"], tfds.features.Image):
         raise ValueError(f"{name} is no image data set: it has the features {', '.join(features)}")
     sizes = {key: info.num_examples for key, info in builder.info.splits.items()}
-    use = f"use {', '.join(splits.NAMES)} or TFDS' notation over {', '.join(sizes)}"
+    use = (
+        f"use {', '.join(splits.NAMES)} or TFDS' notation over {', '.join(sizes)} for "
+        "--train_split and --val_split"
+    )
     if not (split.isprintable() and split.strip()):
         raise ValueError(f"{name} has no split {split!r}: {use}")
     chosen = splits.tfds_split(split, builder.name, sizes)

@@ -67,7 +67,9 @@ def load(
         raise ValueError(f"--data_dir={data_dir} is no directory: put your JPEG or PNG files there")
     if split not in (*splits.NAMES, "all"):
         names = ", ".join((*splits.NAMES, "all"))
-        raise ValueError(f"a folder has no split {split}; it has {names}")
+        raise ValueError(
+            f"a folder has no split {split}; it has {names} for --train_split and --val_split"
+        )
 
     root = str(root).rstrip("/")
     found = listing.below(root)

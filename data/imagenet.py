@@ -45,7 +45,10 @@ def load(name: str, split: str, data_dir: str | None) -> Records:
     """
     layout = find_layout(data_dir)
     if layout != "TFDS" and split not in splits.NAMES:
-        raise ValueError(f"{name} has no split {split}; it has {', '.join(splits.NAMES)}")
+        raise ValueError(
+            f"{name} has no split {split}; it has {', '.join(splits.NAMES)} for --train_split and "
+            "--val_split"
+        )
     if layout == "folder tree":
         return folder.load(split, data_dir, dataset=name, class_names=wordnet_ids())
     if layout == "TFRecords":

@@ -52,12 +52,19 @@ def build_backbone(task: PretextTask, options: NetworkOptions, image_size: int) 
     Raises:
         ValueError: there is no such architecture, or the images are too small for it.
     """
+    own = task.backbone_options(options.architecture)
     network = {
         "widening_factor": options.widening_factor,
         "image_size": image_size,
         "representation_size": options.representation_size or None,
         "weight_decay": options.weight_decay,
         "synchronized_batch_norm": options.synchronized_batch_norm,
-        **task.backbone_options(options.architecture),
+        **own,
     }
-    return models.build(options.architecture, **network)
+    try:
+        return models.build(options.architecture, **network)
+    except ValueError as error:
+        if "image_size" not in str(error):
+            raise
+        flag = "patch_size" if "image_size" in own else "crop_size"
+        raise ValueError(f"--{flag}={network['image_size']}: {error}") from error

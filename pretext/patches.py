@@ -205,7 +205,7 @@ def check_centre(patches: int) -> None:
     if patches % 2 == 0:
         raise ValueError(
             f"relative patch location needs a patch in the centre: patches per side must be odd, "
-            f"but the grid has {patches} patches"
+            f"but the grid has {patches} patches: give an odd --patches_per_side"
         )
 
 
@@ -218,6 +218,7 @@ def _cell(size: int, patch_size: int, patches_per_side: int) -> int:
     if patch_size * patches_per_side > size:
         raise ValueError(
             f"{patches_per_side}×{patches_per_side} patches of {patch_size} pixels need at least "
-            f"{patches_per_side * patch_size} pixels a side, got {size}"
+            f"{patches_per_side * patch_size} pixels a side, got {size}: give a larger --crop_size "
+            "or smaller patches, --patch_size"
         )
     return size // patches_per_side

@@ -65,7 +65,7 @@ def _read(text: str) -> Cluster:
         if everyone.count(address) > 1:
             raise _Wrong(f"TF_CONFIG names {address} twice: each process has an address of its own")
     kind, index = task.get("type"), task.get("index")
-    if kind not in addresses:
+    if not isinstance(kind, str) or kind not in addresses:
         raise _Wrong(f"TF_CONFIG's task is of type {kind!r}, of which its cluster has none")
     if type(index) is not int or not 0 <= index < len(addresses[kind]):
         raise _Wrong(

@@ -76,7 +76,7 @@ def claim(
         differ = _differences(file, flags, may_differ)
         if differ:
             raise ValueError(
-                f"{workdir} holds a run with other flags: {', '.join(differ)}; "
+                f"{workdir} holds a run with other flags: {_some(differ)}; "
                 "use another --workdir, or the same flags to continue that run"
             )
     write_whole(file, "".join(f"--{name}={value}\n" for name, value in sorted(flags.items())))
@@ -97,6 +97,12 @@ def _differences(file: epath.Path, flags: dict[str, str], may_differ: tuple[str,
         for name in sorted(set(before) | set(flags))
         if name not in may_differ and before.get(name) != flags.get(name)
     ]
+
+
+def _some(differ: list[str], at_most: int = 8) -> str:
+    """The first of the flags that differ: of another program's run it is nearly all."""
+    more = len(differ) - at_most
+    return ", ".join(differ[:at_most]) + (f" and {more} more" if more > 0 else "")
 
 
 def has_begun(directory: epath.Path) -> bool:

@@ -141,8 +141,7 @@ def _tpu(name: str) -> tf.distribute.Strategy:
         interruption.with_own_handlers(lambda: _initialize(resolver))
     # Depending on what is missing, these are errors of TensorFlow, of Python or of Google's client.
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"the TPU {name} cannot be reached: {reason}") from error
+        raise ValueError(f"the TPU {name} cannot be reached: {reason(error)}") from error
     return tf.distribute.TPUStrategy(resolver)
 
 

@@ -64,7 +64,7 @@ OF_IMAGENET: dict[str, Prepare] = {
     "no validation archive": remove(VALIDATION),
     "a training archive cut": cut(TRAINING),
     "a training archive cut late": cut(TRAINING, 0.9),
-    "a validation archive cut": cut(VALIDATION, 0.7),
+    "a validation archive cut": cut(VALIDATION, 0.4),
     "an empty training archive": write(TRAINING, b""),
     "a training archive of text": write(TRAINING, "no archive"),
     "a training archive of zeros": write(TRAINING, bytes(20480)),

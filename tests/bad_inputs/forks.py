@@ -117,12 +117,13 @@ def _follow(
         selector.register(pipe, selectors.EVENT_READ)
 
     def read() -> None:
-        for key, _ in selector.select(0.02):
+        for key, _ in selector.select(0.02) if selector.get_map() else ():
             content = os.read(key.fd, 1 << 16)
             printed[key.fd] += content
             if not content:
                 selector.unregister(key.fd)
-                time.sleep(0.02)
+        if not selector.get_map():
+            time.sleep(0.005)
 
     ended = None
     try:
@@ -138,7 +139,8 @@ def _follow(
             os.killpg(child, signal.SIGKILL)
         if ended is None:
             os.waitpid(child, 0)
-    for _ in range(20):
+    deadline = time.monotonic() + 1
+    while selector.get_map() and time.monotonic() < deadline:
         read()
     return ended, [printed[pipe].decode(errors="replace") for pipe in pipes]
 

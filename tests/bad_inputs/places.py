@@ -26,7 +26,7 @@ REPORT = ("--report=study", "--output=report")
 VERIFY = ("folder", "--data_dir=images", "--contact_sheet=sheet.png")
 # By program the command line, its input, and sizes at which a disk may be full.
 ON_A_FULL_DISK: dict[str, tuple[tuple[str, ...], Prepare, tuple[int, ...]]] = {
-    "train": (TRAIN, images, (0, 1_000, 30_000, 1_000_000, 100_000_000)),
+    "train": (TRAIN, images, (0, 1_000, 30_000, 1_000_000, 50_000_000)),
     "eval": (EVAL, network, (0, 1_000, 8_000, 60_000)),
     "study": (REPORT, study, (0, 1_000, 30_000)),
     "data.prepare": (VERIFY, images, (0, 1_000)),
