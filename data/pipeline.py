@@ -109,7 +109,8 @@ def training_batches(
     def usable(batch: Record) -> Record:
         names = batch["bad_id"]
         batch = _note_unreadable(batch, records, view, unreadable)
-        return _replace_unreadable(batch, lambda: _substitute(names, records, view, draws))
+        kind = batch["image"].dtype
+        return _replace_unreadable(batch, lambda: _substitute(names, records, view, draws, kind))
 
     return _with_options(batches.map(usable))
 
@@ -196,7 +197,7 @@ def _views(
             "draws": tf.random.stateless_uniform([draws], drawn),
             "valid": tf.constant(1.0),
             "bad_id": tf.where(damaged, entry["id"], ""),
-            "bad_image": tf.where(damaged, entry["image"], ""),
+            "bad_image": tf.where(damaged, entry["image"], tf.zeros_like(entry["image"])),
         }
 
     # Traced once for all the places it is used in.
@@ -305,7 +306,9 @@ def _replace_unreadable(batch: Record, substitute: Callable[[], Record]) -> Reco
     return tf.cond(tf.reduce_all(valid), lambda: batch, replaced)
 
 
-def _substitute(names: tf.Tensor, records: Records, view: View, draws: int) -> Record:
+def _substitute(
+    names: tf.Tensor, records: Records, view: View, draws: int, kind: tf.DType
+) -> Record:
     """An image of the split for a batch without any, the same one for the same `names`.
 
     Micro-batches and replicas' parts can be as small as one image. Like what is noted, this
@@ -321,7 +324,7 @@ def _substitute(names: tf.Tensor, records: Records, view: View, draws: int) -> R
         image, entry = found
         return image, entry["label"], tf.random.stateless_uniform([draws], [place, 0])
 
-    image, label, drawn = tf.py_function(find, [names], [tf.uint8, tf.int64, tf.float32])
+    image, label, drawn = tf.py_function(find, [names], [kind, tf.int64, tf.float32])
     return {"image": image, "label": label, "draws": drawn, "valid": tf.constant(1.0)}
 
 

@@ -21,7 +21,7 @@ def reason(error: BaseException) -> str:
     else:
         message = str(error)
     lines = (message or "").strip().splitlines() or [""]
-    first = re.sub(r"^\{\{.*\}\} |\s*\[Op:.*$", "", _telling(lines))
+    first = re.sub(r"^\{\{.*\}\} |\s*\[Op:.*$| used by \{\{.*$", "", _telling(lines))
     return first.strip().rstrip(".") or type(error).__name__
 
 

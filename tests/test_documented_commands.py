@@ -71,6 +71,8 @@ PARSED = {
     "train.py --strategy=multi_worker": "two machines: tests/pretext/test_devices.py",
     "train.py … --profile": "named for its flag",
     "train.py --export_keras": "named for its flag",
+    "train.py --augmentation=crop": "named for its flag",
+    "-m tests.bad_inputs": "minutes; tests/test_bad_inputs.py runs a part",
     "eval.py --probe=sgd": "named for its flag",
     "eval.py --compare": "named for its flag, in front of directories",
     "-m benchmarks.": "takes minutes, and some the peers of benchmarks/requirements.txt",
@@ -215,7 +217,7 @@ def test_all_others_are_read_by_their_programs():
         if words is None or rule(RUN, words):
             continue
         key = rule(PARSED, words)
-        if words[:2] in (["-m", "tests.parity"], ["-m", "tests.shortcuts"]):
+        if words[:2] in (["-m", "pytest"], ["-m", "tests.parity"], ["-m", "tests.shortcuts"]):
             continue
         assert key, f"{command}: neither run nor read by a test"
         used.add(key)
@@ -357,8 +359,9 @@ def test_blocks_are_right():
 
 def test_example_files_of_the_study(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
-    grid, csv = documented.blocks((ROOT / "docs" / "study.md").read_text(), "")
-    (tmp_path / "plan.cfg").write_text(grid)
-    assert len(plan.jobs(plan.read(str(tmp_path / "plan.cfg")))) == 2 * 2 * 2 * 3
+    grid, rates, csv = documented.blocks((ROOT / "docs" / "study.md").read_text(), "")
+    for lines in (grid, f"{grid}\n{rates}"):
+        (tmp_path / "plan.cfg").write_text(lines)
+        assert len(plan.jobs(plan.read(str(tmp_path / "plan.cfg")))) == 2 * 2 * 2 * 3
     (tmp_path / "measured.csv").write_text(csv)
     assert estimate.read_images_per_second(str(tmp_path / "measured.csv"))

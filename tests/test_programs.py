@@ -231,7 +231,7 @@ def test_bad_input_of_eval(finished, labelled_folder, tmp_path):
 
     cases = {
         "is no SavedModel": line(f"--saved_model={tmp_path}"),
-        "has no layer block7; it has": line("--layers=block1,block7"),
+        "has no layer block7, did you mean block4? it has": line("--layers=block1,block7"),
         "use auto, paper or a number": line("--l2=much"),
         "is no directory": line(f"--data_dir={tmp_path / 'none'}"),
         "the image would be smaller than the crop": line("--crop_size=100"),

@@ -68,7 +68,10 @@ def test_other_data_sets_and_what_can_be_wrong(root):
         ("--sample=1000000: use at least", ["folder", photos, "--sample=1000000"]),
         (f"--contact_sheet={root} cannot be", ["folder", photos, f"--contact_sheet={root}"]),
         ("0.jpg is no directory", ["folder", photos, f"--contact_sheet={root}/photos/0.jpg/a.png"]),
-        ("--contact_sheet=hdfs://a cannot be", ["folder", photos, "--contact_sheet=hdfs://a"]),
+        (
+            "--contact_sheet=hdfs://a: the installed TensorFlow",
+            ["folder", photos, "--contact_sheet=hdfs://a"],
+        ),
         (
             "--manual_dir=nothing is no directory",
             ["places205", f"--data_dir={root / 'x'}", "--manual_dir=nothing", sheet],

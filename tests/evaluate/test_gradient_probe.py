@@ -364,7 +364,7 @@ def test_through_eval_py(model, labelled_folder, tmp_path) -> None:
     assert outcomes[:6] == ["OK"] * 6
     assert "fewer than one batch of 2048: use a smaller --train_batch_size" in outcomes[6]
     assert "--decay_epochs=soon: use ascending numbers" in outcomes[7]
-    assert "--epochs=-2: use a number of at least 0" in outcomes[8]
+    assert "--epochs=-2: use a whole number from 0 to" in outcomes[8]
     assert not (tmp_path / "none").exists()
 
     results = {

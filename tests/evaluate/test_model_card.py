@@ -68,7 +68,7 @@ def test_a_model_without_a_card_or_with_one_that_cannot_be_written(saved_model, 
         assert "is not there" in caplog.text
         assert not (saved_model / "foreign").exists()
         # Writing beside the card fails, as it does where all is read-only.
-        (saved_model / "README.md.incomplete").mkdir()
+        (saved_model / "README.md.incomplete" / "full").mkdir(parents=True)
         model_card.append(results(saved_model))
     assert "not added to the model card" in caplog.text
     assert (saved_model / "README.md").read_text() == CARD
