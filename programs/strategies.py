@@ -141,7 +141,10 @@ def _tpu(name: str) -> tf.distribute.Strategy:
         interruption.with_own_handlers(lambda: _initialize(resolver))
     # Depending on what is missing, these are errors of TensorFlow, of Python or of Google's client.
     except Exception as error:
-        raise ValueError(f"the TPU {name} cannot be reached: {reason(error)}") from error
+        told = " ".join(str(error).split()).partition(" used by {{")[0]
+        raise ValueError(
+            f"the TPU {name} cannot be reached: {told or type(error).__name__}"
+        ) from error
     return tf.distribute.TPUStrategy(resolver)
 
 
