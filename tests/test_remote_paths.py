@@ -45,7 +45,7 @@ from data import prepare
 run(prepare, "places205", "--data_dir=ram://bucket/tfds", f"--manual_dir={archives}",
     "--contact_sheet=ram://bucket/sheets/places.png")
 import eval
-from evaluate import report
+from evaluate import results_file
 places = ["--dataset=places205", "--data_dir=ram://bucket/tfds"]
 arguments = ["--saved_model=ram://bucket/run/saved_model", "--workdir=ram://bucket/probe", *places,
     "--layers=pre_logits", "--probe=knn"]
@@ -63,7 +63,7 @@ for folder in ("sheets", "run", "probe"):
 print(json.dumps({
     "files": files, "error": error, "claimed": claimed,
     "metrics": (root / "run" / "metrics.csv").read_text(),
-    "results": report.load_results("ram://bucket/probe"),
+    "results": results_file.load_results("ram://bucket/probe"),
 }))
 """
 

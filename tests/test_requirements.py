@@ -17,7 +17,7 @@ PYPROJECT = (ROOT / "pyproject.toml").read_text()
 (PROMISED,) = re.findall(r'requires-python = "(.*)"', PYPROJECT)
 PYTHONS = [f"3.{minor}" for minor in range(30) if f"3.{minor}" in SpecifierSet(PROMISED)]
 # Distributions whose modules have other names.
-DISTRIBUTIONS = {"absl": "absl-py", "PIL": "pillow", "sklearn": "scikit-learn"}
+DISTRIBUTIONS = {"absl": "absl-py", "PIL": "pillow", "grpc": "grpcio", "sklearn": "scikit-learn"}
 
 
 def requirements(name: str) -> list[Requirement]:
