@@ -64,7 +64,8 @@ def test_chosen_rows_are_read_and_fitted_like_a_copy(dtype: type) -> None:
     assert choose(features, np.arange(500)) is features
     np.testing.assert_array_equal(rows(RowBlocks(view).read(32, 96)), features[chosen[32:96]])
     probes = [fit(each, labels[chosen], num_classes=2, l2=1e-2) for each in (view, view[:])]
-    np.testing.assert_allclose(probes[0].weights, probes[1].weights, atol=1e-4)
+    # SciPy stops where the gradient is below 1e-5: within 1e-5 / (2 · l2) of the optimum each.
+    np.testing.assert_allclose(probes[0].weights, probes[1].weights, atol=1e-3)
 
 
 def test_a_part_of_unread_records_is_the_same_part(labelled_folder) -> None:
