@@ -3,6 +3,7 @@
 import contextlib
 import ipaddress
 import socket
+import threading
 import time
 from collections.abc import Iterator, Sequence
 
@@ -22,6 +23,9 @@ _GONE = (
 
 
 SECONDS_BETWEEN_CALLS = 0.2
+SECONDS_TO_ANSWER = 5.0
+# What a machine that waits says to those that call; TensorFlow's server says something, too.
+GREETING = b"train.py waits here\n"
 # Machines of a cluster may begin minutes apart, where a scheduler starts them.
 SECONDS_TO_BEGIN = 600
 
@@ -30,6 +34,7 @@ def wait_for_start(own: str, others: Sequence[str]) -> None:
     """Returns when every other machine has come here too, or is past it.
 
     TensorFlow waits by itself, but without a word, without ending for a signal, and for an hour.
+    So something else that listens at another machine's address, and says nothing, does not count.
 
     Args:
         own: this machine's address of TF_CONFIG, HOST:PORT; TensorFlow will listen there next.
@@ -49,7 +54,7 @@ def wait_for_start(own: str, others: Sequence[str]) -> None:
             "uses it, or name another one"
         ) from error
     deadline = time.monotonic() + SECONDS_TO_BEGIN
-    with server:
+    with server, _greeting(server):
         missing = [address for address in others if not _answers(address, port)]
         if missing:
             print(f"{own} waits for {', '.join(missing)} to begin", flush=True)
@@ -63,19 +68,44 @@ def wait_for_start(own: str, others: Sequence[str]) -> None:
             missing = [address for address in missing if not _answers(address, port)]
 
 
+@contextlib.contextmanager
+def _greeting(server: socket.socket) -> Iterator[None]:
+    """Inside, whoever calls is greeted."""
+    done = threading.Event()
+    server.settimeout(SECONDS_BETWEEN_CALLS)
+
+    def greet() -> None:
+        with contextlib.ExitStack() as stack:
+            while not done.is_set():
+                with contextlib.suppress(OSError):
+                    # The caller is to hang up first: the port has to be free behind this.
+                    stack.enter_context(connection := server.accept()[0])
+                    connection.sendall(GREETING)
+
+    thread = threading.Thread(target=greet, name="greeting", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
 def _port(address: str) -> int:
     return int(address.rpartition(":")[2])
 
 
 def _answers(address: str, own_port: int) -> bool:
-    """Whether something listens at another machine's address."""
+    """Whether the program waits, or is past it, at another machine's address."""
     try:
         host = address.rpartition(":")[0].strip("[]")
-        with socket.create_connection((host, _port(address)), timeout=5) as connection:
+        place = (host, _port(address))
+        with socket.create_connection(place, timeout=SECONDS_TO_ANSWER) as connection:
             here, there = (
                 ipaddress.ip_address(name[0].partition("%")[0])
                 for name in (connection.getsockname(), connection.getpeername())
             )
+            greeted = bool(connection.recv(1))
     except (OSError, UnicodeError):
         return False
     is_this_host = here == there or (here.is_loopback and there.is_loopback)
@@ -84,7 +114,7 @@ def _answers(address: str, own_port: int) -> bool:
             f"{address} of TF_CONFIG is this process by another name: each has an address of its "
             "own"
         )
-    return True
+    return greeted
 
 
 @contextlib.contextmanager

@@ -1,6 +1,8 @@
 import json
 import socket
+from concurrent import futures
 
+import grpc
 import pytest
 
 from programs import cluster, workers
@@ -71,6 +73,37 @@ def test_machines_that_never_begin(monkeypatch):
     absent = f"127.0.0.1:{free_port()}"
     with pytest.raises(ConnectionError, match=rf"{absent} of TF_CONFIG did not begin within"):
         workers.wait_for_start(f"127.0.0.1:{free_port()}", [absent])
+
+
+def test_something_that_says_nothing_has_not_begun(monkeypatch):
+    monkeypatch.setattr(workers, "SECONDS_TO_BEGIN", 0)
+    monkeypatch.setattr(workers, "SECONDS_TO_ANSWER", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(ConnectionError, match=rf"{address} of TF_CONFIG did not begin"):
+            workers.wait_for_start(f"127.0.0.1:{free_port()}", [address])
+
+
+def test_machines_that_wait_and_one_that_is_past_it():
+    past = grpc.server(futures.ThreadPoolExecutor(1))
+    ports = [past.add_insecure_port("127.0.0.1:0"), free_port(), free_port()]
+    past.start()
+    addresses = [f"127.0.0.1:{port}" for port in ports]
+    with futures.ThreadPoolExecutor(2) as pool:
+        waiting = [
+            pool.submit(workers.wait_for_start, own, [a for a in addresses if a != own])
+            for own in addresses[1:]
+        ]
+        # As TensorFlow does next, so that the slower one finds something there.
+        servers = []
+        for own in futures.as_completed(waiting):
+            own.result()
+            server = grpc.server(futures.ThreadPoolExecutor(1))
+            server.add_insecure_port(addresses[1 + waiting.index(own)])
+            server.start()
+            servers.append(server)
+    for server in (past, *servers):
+        server.stop(None)
 
 
 def test_a_port_in_use():
