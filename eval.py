@@ -14,7 +14,7 @@ The exit status is 0 when all is done, 1 for an error, 130 after Ctrl-C and 143 
 same command goes on: docs/failures.md.
 """
 
-from programs import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
+from training import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
 
 import dataclasses
 import json
@@ -44,9 +44,9 @@ from evaluate.probes import ProbeOptions
 from evaluate.protocols import ProtocolOptions
 from evaluate.representations import ExtractOptions
 from evaluate.training_examples import AugmentedExamples, CachedExamples
-from programs import command_line, locks, options, out_of_memory, run_directory, strategies
-from programs.options import option
-from programs.strategies import DeviceOptions
+from training import command_line, locks, options, out_of_memory, run_directory, strategies
+from training.options import option
+from training.strategies import DeviceOptions
 
 
 @dataclasses.dataclass(frozen=True)

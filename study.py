@@ -13,10 +13,10 @@ import sys
 
 from etils import epath
 
-from programs import command_line, locks, options
-from programs.options import option
 from studies import place, plan, rates, record, run_files, runner, runs
 from studies.cost import estimate
+from training import command_line, locks, options
+from training.options import option
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ The exit status is 0 when all is done, 1 for an error, 130 after Ctrl-C and 143 
 both save a checkpoint first: docs/failures.md.
 """
 
-from programs import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
+from training import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
 
 import dataclasses
 
@@ -19,14 +19,14 @@ import pretext
 from data import overlap, pipeline
 from data.options import DataOptions, ServiceOptions
 from data.service import DataService
-from optimisation.momentum import Momentum
-from optimisation.schedule import ScheduleOptions
+from training.momentum import Momentum
+from training.schedule import ScheduleOptions
 from pretext import model_card, network_size, precision, recipes, run_summary
 from pretext.export import ExportOptions, export, export_keras, is_whole, is_whole_keras_file
 from pretext.loop import Loop, LoopOptions
 from pretext.network import NetworkOptions, build_backbone
 from pretext.trainer import PretextTrainer
-from programs import (
+from training import (
     command_line,
     devices,
     locks,
@@ -37,8 +37,8 @@ from programs import (
     strategies,
     workers,
 )
-from programs.options import option
-from programs.strategies import DeviceOptions
+from training.options import option
+from training.strategies import DeviceOptions
 
 
 @dataclasses.dataclass(frozen=True)

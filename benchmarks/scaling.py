@@ -37,9 +37,9 @@ def make_loop(strategy, data_dir: str, workdir: str, steps: int, batch_size: int
     import data
     import models
     import pretext
-    from optimisation.momentum import Momentum
     from pretext.loop import Loop, LoopOptions
     from pretext.trainer import PretextTrainer
+    from training.momentum import Momentum
 
     task = pretext.build("rotation", pretext.TaskOptions(64, 56, "crop"))
     training = data.load("scenes", "trainval", data_dir)
@@ -59,7 +59,7 @@ def make_loop(strategy, data_dir: str, workdir: str, steps: int, batch_size: int
 
 def throughput(arguments: argparse.Namespace) -> dict[str, float]:
     """Images per second of the loop, by the median time of a step."""
-    from programs import workers
+    from training import workers
 
     strategy = _strategy(arguments)
     starts = []
@@ -124,7 +124,7 @@ def overhead(arguments: argparse.Namespace) -> dict[str, float]:
 def _strategy(arguments: argparse.Namespace):
     import tensorflow as tf
 
-    from programs import strategies
+    from training import strategies
 
     if not tf.config.list_physical_devices("GPU"):
         tf.config.set_logical_device_configuration(

@@ -1,11 +1,11 @@
 """Where images come from. `load` is the one door."""
 
 # First, because `python -m data.prepare` imports this before the program can.
-from programs import quiet  # noqa: F401, I001
+from training import quiet  # noqa: F401, I001
 
 from data import builders, folder, imagenet
 from data.records import Records
-from programs import paths
+from training import paths
 
 
 def load(name: str, split: str, data_dir: str | None = None) -> Records:

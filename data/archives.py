@@ -14,8 +14,8 @@ from typing import BinaryIO
 import tensorflow as tf
 from etils import epath
 
-from programs.error_lines import reason
-from programs.regular_files import is_regular
+from training.error_lines import reason
+from training.regular_files import is_regular
 
 GZIP = b"\x1f\x8b"
 READ_AT_ONCE = 2**20

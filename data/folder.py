@@ -27,7 +27,7 @@ from etils import epath
 
 from data import imagenet_names, listing, splits
 from data.records import Records
-from programs.paths import printable
+from training.paths import printable
 
 # What an image is of that lies in none of the official splits' folders.
 OUTSIDE = "outside"

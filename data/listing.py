@@ -8,7 +8,7 @@ A folder is read once, under its own name if that lies below the root, else unde
 the order of names, of the links that lead to it. So a link to a folder above multiplies nothing,
 and neither do two links to the same folder or a link to a file that is there itself.
 
-A directory of results (`programs/own_directories.py`) is not read: the figures in it are no data.
+A directory of results (`training/own_directories.py`) is not read: the figures in it are no data.
 """
 
 import collections
@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from programs import own_directories
-from programs.paths import printable
+from training import own_directories
+from training.paths import printable
 
 EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp")
 SYSTEM_FILES = (

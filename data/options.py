@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from programs.options import option
+from training.options import option
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from data.encoded import is_cut_short
 from data.records import Record, Records
 from data.service import DataService
 from data.unreadable import UnreadableImages
-from programs.error_lines import reason
+from training.error_lines import reason
 
 SHUFFLE_BUFFER = 16_384
 # Images that are decoded one after the other by one call; so many calls as there are cores run

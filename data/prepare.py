@@ -6,7 +6,7 @@ prints the four splits and their sizes, decodes some images of each (all, with -
 draws a contact sheet. A data set that is prepared already, TFRecords and folders are only verified.
 """
 
-from programs import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
+from training import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
 
 import dataclasses
 import io
@@ -21,9 +21,9 @@ import data
 from data import builders, imagenet, inspection, splits
 from data.contact_sheet import contact_sheet
 from data.records import Records
-from programs.regular_files import is_regular
-from programs import command_line, paths
-from programs.error_lines import reason
+from training.regular_files import is_regular
+from training import command_line, paths
+from training.error_lines import reason
 
 COLUMNS = 8
 MOST_SHOWN = 10_000

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from data import splits
 from data.records import Record
-from programs.error_lines import reason
-from programs.regular_files import is_regular
+from training.error_lines import reason
+from training.regular_files import is_regular
 
 SHARD = re.compile(r"^(?P<split>[\w.-]+)-(?P<number>\d{5})-of-(?P<count>\d{5})$", re.ASCII)
 READ_AT_ONCE = 16

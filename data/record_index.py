@@ -19,8 +19,8 @@ from tqdm import tqdm
 from data import record_files, splits
 from data.record_files import READ_AT_ONCE, HeldOut, Keys
 from data.records import Record
-from programs.error_lines import reason
-from programs.regular_files import is_regular
+from training.error_lines import reason
+from training.regular_files import is_regular
 
 FACTS_AT_ONCE = 256
 # A TFRecord: 8 bytes of length, 4 of its checksum, the data, 4 of the data's checksum.

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-from programs import grpc_server, interruption
+from training import grpc_server, interruption
 
 # Of the dispatcher's methods the one that changes nothing.
 GET_VERSION = "/tensorflow.data.DispatcherService/GetVersion"

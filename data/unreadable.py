@@ -7,7 +7,7 @@ import tensorflow as tf
 from absl import logging
 
 from data.records import Records
-from programs.error_lines import reason
+from training.error_lines import reason
 
 NAMED = 3  # how many images a line names
 

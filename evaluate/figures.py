@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 from etils import epath
 
-from programs.error_lines import writing
+from training.error_lines import writing
 
 if TYPE_CHECKING:
     import matplotlib.figure

@@ -22,12 +22,11 @@ from evaluate.objective import scores_by_example
 from evaluate.protocols import Protocol, steps_per_epoch
 from evaluate.representations import Representations
 from evaluate.training_examples import AugmentedExamples, Batch, CachedExamples
-from optimisation import schedule
-from optimisation.momentum import Momentum
-from programs import interruption
-from programs.checkpoints import Checkpoints
-from programs.metrics_file import MetricsFile
-from programs.run_directory import write_whole
+from training import interruption, schedule
+from training.checkpoints import Checkpoints
+from training.metrics_file import MetricsFile
+from training.momentum import Momentum
+from training.run_directory import write_whole
 
 
 class GradientProbe:

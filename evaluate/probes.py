@@ -16,8 +16,8 @@ from evaluate.low_data import ChosenRows, choose
 from evaluate.progress import FitProgress
 from evaluate.representations import Representations
 from evaluate.results_file import read_json, row_problem
-from programs.options import option
-from programs.run_directory import write_whole
+from training.options import option
+from training.run_directory import write_whole
 
 NAMES = ("lbfgs", "knn")
 

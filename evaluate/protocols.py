@@ -8,8 +8,8 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from optimisation.schedule import read_epochs
-from programs.options import AUTO, option
+from training.options import AUTO, option
+from training.schedule import read_epochs
 
 
 @dataclasses.dataclass(frozen=True)

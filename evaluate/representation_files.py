@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from evaluate import checksums
 from evaluate.checksums import NOTHING, Part
-from programs import locks
+from training import locks
 
 SECONDS_BETWEEN_HEADERS = 5.0
 # At most this part of the time goes into waiting for the disk to confirm.

@@ -21,9 +21,9 @@ from data.unreadable import UnreadableImages
 from evaluate import pooling
 from evaluate.representation_files import RESERVED, RepresentationFiles
 from evaluate.saved_models import SavedModel
-from programs import out_of_memory
-from programs.error_lines import reason
-from programs.options import option
+from training import out_of_memory
+from training.error_lines import reason
+from training.options import option
 
 PIXELS = "pixels"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from etils import epath
 
-from programs.regular_files import is_regular
+from training.regular_files import is_regular
 
 Results = dict[str, Any]
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from absl import logging
 from etils import epath
 
-from programs.error_lines import reason
+from training.error_lines import reason
 
 SIGNATURE = "representation"
 PATCHES = "patch_representation"

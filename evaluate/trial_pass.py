@@ -12,7 +12,7 @@ import tensorflow as tf
 from evaluate import saved_models
 from evaluate.representations import ExtractOptions, represent
 from evaluate.saved_models import SavedModel
-from programs.error_lines import reason
+from training.error_lines import reason
 
 # Of a resized image: its pixels as float32 and rounded.
 BYTES_PER_PIXEL = 3 * (4 + 1)

@@ -35,8 +35,8 @@ from pretext import export_damage, input_contract, model_card
 from pretext.patch_task import PatchTask
 from pretext.stored_network import PRECISIONS, StoredNetwork
 from pretext.task import PretextTask, Representations
-from programs.error_lines import writing
-from programs.options import option
+from training.error_lines import writing
+from training.options import option
 
 LAYERS = ("block1", "block2", "block3", "block4", "pre_logits")
 

@@ -11,9 +11,9 @@ from etils import epath
 from tensorflow.core.protobuf import saved_model_pb2
 
 from models import saved
-from programs import regular_files
-from programs.checkpoints import damage_of
-from programs.error_lines import reason
+from training import regular_files
+from training.checkpoints import damage_of
+from training.error_lines import reason
 
 
 def of_saved_model(path: epath.Path) -> str | None:

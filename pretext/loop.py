@@ -22,11 +22,11 @@ from data.unreadable import UnreadableImages
 from pretext.steps import Steps
 from pretext.trainer import PretextTrainer
 from pretext.training_state import TrainingState
-from programs import interruption, strategies, workers
-from programs.clock import Clock
-from programs.metrics_file import MetricsFile
-from programs.options import option
-from programs.profiler import Profiler
+from training import interruption, strategies, workers
+from training.clock import Clock
+from training.metrics_file import MetricsFile
+from training.options import option
+from training.profiler import Profiler
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ import keras
 import models
 from pretext import precision
 from pretext.task import PretextTask
-from programs.options import option
+from training.options import option
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from programs import devices, out_of_memory
+from training import devices, out_of_memory
 
 # Weights, gradients and velocities; float32.
 BYTES_PER_WEIGHT = 3 * 4

@@ -12,7 +12,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from programs import regular_files
+from training import regular_files
 
 LARGEST_ENUMERATED_SIZE = 9  # 9! = 362 880 permutations; 10! would take ten times the memory.
 CANDIDATES_OF_LARGER_SIZES = 200_000

@@ -12,10 +12,10 @@ from absl import logging
 from etils import epath
 
 from data.records import Records
-from optimisation.schedule import WarmupPiecewise
 from pretext.trainer import PretextTrainer
-from programs import devices
-from programs.checkpoints import KEPT
+from training import devices
+from training.checkpoints import KEPT
+from training.schedule import WarmupPiecewise
 
 BYTES = 4  # of a float32
 

@@ -8,7 +8,7 @@ from pretext.accumulation import Accumulator
 from pretext.metric_sums import MetricSums
 from pretext.task import Batch
 from pretext.trainer import Metrics, PretextTrainer
-from programs import strategies
+from training import strategies
 
 
 class Steps:

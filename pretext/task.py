@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from data.images import CentralCrop
 from data.pipeline import View
-from programs.options import option
+from training.options import option
 
 Batch = dict[str, tf.Tensor]
 Representations = dict[str, tf.Tensor]

@@ -5,7 +5,7 @@ from etils import epath
 
 from pretext.metric_sums import MetricSums
 from pretext.trainer import PretextTrainer
-from programs.checkpoints import Checkpoints
+from training.checkpoints import Checkpoints
 
 
 class TrainingState:

@@ -6,7 +6,7 @@ import os
 from absl import flags
 from etils import epath
 
-from programs.regular_files import is_regular
+from training.regular_files import is_regular
 
 
 def lines_of(path: str, flag: str = "") -> list[str]:

@@ -10,10 +10,10 @@ from typing import IO
 
 from etils import epath
 
-from programs import locks
-from programs.regular_files import is_regular
 from studies import flag_files, run_files
 from studies.runs import Job, Run, parse_shard
+from training import locks
+from training.regular_files import is_regular
 
 PROGRAMS = pathlib.Path(__file__).parent.parent
 # What `command` adds: where things are, which does not change a result.

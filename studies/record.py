@@ -22,10 +22,10 @@ from collections.abc import Iterable, Mapping
 
 from etils import epath
 
-from programs import locks
 from studies import flag_files, rates, run_files
 from studies.measurements import Candidate
 from studies.runs import Job
+from training import locks
 
 NAME = "study.json"
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from etils import epath
 
-from programs.regular_files import is_regular
 from studies import flag_files
+from training.regular_files import is_regular
 
 # What the task's own success is called on held-out images.
 PRETEXT_METRICS = ("val_accuracy", "val_retrieval")

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Iterable
 from typing import IO, NamedTuple
 
-from programs import interruption
 from studies import rates
 from studies.place import Place
 from studies.remaining_time import Clock, duration
 from studies.runs import Job, Run
+from training import interruption
 
 SECONDS_BETWEEN_LOOKS = 0.5
 

@@ -13,8 +13,8 @@ import pytest
 import tensorflow as tf
 
 import models
-from programs import run_directory
 from tests import command_line
+from training import run_directory
 
 TINY = [
     "--architecture=resnet50_v2",

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from etils import epath
 
 from data import archives
-from programs.regular_files import is_regular
+from training.regular_files import is_regular
 
 CLASSES = 205
 WEBSITE = "http://places.csail.mit.edu"

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable
 
 from absl import logging
 
-from programs import options
 from studies import flag_files, values
 from studies.cost.network import Cost, dense, network
 from studies.rates import Choice
 from studies.runs import Job, Run
+from training import options
 
 # Images to train on, with `val` held out, and classes. Places205 has about 2.5 million.
 DATASETS = {

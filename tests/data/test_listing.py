@@ -7,8 +7,8 @@ import socket
 import pytest
 
 from data import listing
-from programs import own_directories
 from tests import memory_files
+from training import own_directories
 
 
 def touch(root: pathlib.Path, *names: str) -> None:

@@ -13,7 +13,7 @@ import data
 from data import images, pipeline, service
 from data.service import DataService
 from data.unreadable import UnreadableImages
-from programs import grpc_server
+from training import grpc_server
 
 VIEW = images.RandomCrop(0, 8)
 

@@ -15,10 +15,10 @@ from evaluate.gradient_probe import GradientProbe
 from evaluate.protocols import Protocol
 from evaluate.representations import Representations
 from evaluate.training_examples import AugmentedExamples, CachedExamples
-from programs import interruption
-from programs.metrics_file import read_metrics
 from tests import command_line
 from tests.full_disk import no_files_larger_than
+from training import interruption
+from training.metrics_file import read_metrics
 
 CLASSES = 4
 ONE_DEVICE = tf.distribute.OneDeviceStrategy("CPU:0")

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from evaluate.heads import Heads
-from optimisation.momentum import Momentum
+from training.momentum import Momentum
 
 FEATURES = {"small": 3, "large": 7}
 LABELS = np.array([0, 2, 1, 3, 3, 0])

@@ -92,7 +92,7 @@ def test_an_interrupted_extraction_continues(model, records, tmp_path, monkeypat
 
 KILLED = """
 import json, sys, time
-from programs import quiet
+from training import quiet
 from etils import epath
 import data
 from evaluate import representation_files, representations, saved_models

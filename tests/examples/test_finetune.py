@@ -112,7 +112,7 @@ def test_a_prepared_data_set_and_a_folder_with_splits(tmp_path, labelled_folder)
 
 def test_it_needs_nothing_of_the_project():
     source = pathlib.Path(finetune.__file__).read_text()
-    for room in ("models", "data", "pretext", "evaluate", "programs"):
+    for room in ("models", "data", "pretext", "evaluate", "training"):
         assert f"import {room}" not in source
         assert f"from {room}" not in source
 

@@ -20,13 +20,13 @@ from etils import epath
 import data
 import pretext
 from models.layers import BatchNormalization
-from optimisation.momentum import Momentum
 from pretext import precision
 from pretext.loop import Loop, LoopOptions
 from pretext.trainer import PretextTrainer
-from programs import command_line, strategies
-from programs.metrics_file import read_metrics
 from tests.pretext import tiny
+from training import command_line, strategies
+from training.metrics_file import read_metrics
+from training.momentum import Momentum
 
 BATCH_SIZE = 8
 

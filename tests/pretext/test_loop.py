@@ -10,12 +10,12 @@ from etils import epath
 
 import data
 import pretext
-from optimisation.momentum import Momentum
 from pretext.loop import Loop, LoopOptions
 from pretext.trainer import PretextTrainer
-from programs import interruption
 from tests.full_disk import no_files_larger_than
 from tests.pretext import tiny
+from training import interruption
+from training.momentum import Momentum
 
 STEPS = 8  # Two epochs of four.
 

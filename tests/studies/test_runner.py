@@ -10,10 +10,10 @@ import time
 import pytest
 from etils import epath
 
-from programs import locks
 from studies import place, plan, remaining_time, runner
 from tests.studies import stand_ins
 from tests.studies.stand_ins import calls
+from training import locks
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ time.sleep(600)
 STUDY = """
 import pathlib, sys
 import study
-from programs import command_line
+from training import command_line
 from studies import place
 place.PROGRAMS = pathlib.Path({programs!r})
 command_line.run("study.py", study.main)

@@ -5,8 +5,8 @@ import os
 import pytest
 from etils import epath
 
-from programs import paths
 from tests import memory_files
+from training import paths
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from absl import flags
 
 from pretext import TASKS, recipes
-from programs import command_line, options
-from programs.options import option
+from training import command_line, options
+from training.options import option
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NoReturn, TypeVar
 
-from programs import temporary_files
+from training import temporary_files
 
 Result = TypeVar("Result")
 

@@ -4,10 +4,10 @@ import sys
 import pytest
 from etils import epath
 
-from programs import locks, run_directory
-from programs.metrics_file import MetricsFile, read_metrics
 from tests.command_line import ROOT
 from tests.full_disk import no_files_larger_than
+from training import locks, run_directory
+from training.metrics_file import MetricsFile, read_metrics
 
 FLAGS = {"task": "rotation", "seed": "0", "workdir": "a"}
 
@@ -21,7 +21,7 @@ def _released():
 # Claims a directory, says so, and holds it until it is killed.
 HOLDER = """
 import sys, time
-from programs import run_directory
+from training import run_directory
 run_directory.claim(sys.argv[1], {"task": "rotation", "seed": "0", "workdir": "a"})
 print("claimed", flush=True)
 time.sleep(600)

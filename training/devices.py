@@ -31,7 +31,7 @@ def describe(strategy: tf.distribute.Strategy) -> str:
 def unused_gpu() -> str | None:
     """Why TensorFlow leaves this machine's NVIDIA card unused and what to do; None if it does not.
 
-    TensorFlow's own lines that say so are among those that `programs.quiet` keeps away.
+    TensorFlow's own lines that say so are among those that `training.quiet` keeps away.
     """
     if tf.config.list_physical_devices("GPU") or not _has_nvidia_card():
         return None

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from optimisation.momentum import Momentum
-from optimisation.schedule import WarmupPiecewise, in_epochs, read_epochs
+from training.momentum import Momentum
+from training.schedule import WarmupPiecewise, in_epochs, read_epochs
 
 GOLDEN = np.load(pathlib.Path(__file__).parents[1] / "golden" / "lr_schedule.npz")
 

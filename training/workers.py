@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
-from programs import out_of_memory
-from programs.error_lines import reason
+from training import out_of_memory
+from training.error_lines import reason
 
 # What a sum over machines ends with, depending on how the other one went.
 _GONE = (

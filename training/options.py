@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from absl import flags
 
-from programs import paths
+from training import paths
 
 AUTO = "auto"
 Group = TypeVar("Group")
@@ -49,7 +49,7 @@ def option(default: Any, help: str, **definition: Any) -> Any:
         choices: the texts that are allowed.
         minimum, maximum: the range of a number, both ends allowed. Numbers are always finite.
         check: makes the value of what was given, or raises a ValueError that says what is right.
-        path: whether it is a path, or a list of them: see `programs.paths`.
+        path: whether it is a path, or a list of them: see `training.paths`.
         auto: the flag's default is `auto`, for which `read` takes a value from the program.
         may_differ: two starts of one run may differ in it, because it does not change the result.
         only_for: the tasks or probes that it says anything to; all, if empty.

@@ -4,7 +4,7 @@ import types
 import pytest
 import tensorflow as tf
 
-from programs import strategies
+from training import strategies
 
 
 def test_one_device_without_a_gpu():

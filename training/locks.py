@@ -19,7 +19,7 @@ from typing import IO
 from absl import logging
 from etils import epath
 
-from programs import regular_files
+from training import regular_files
 
 # The locks of this process by real path. They end with `main`, see `released_at_the_end`.
 _held: dict[str, IO[str]] = {}

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from absl import app, flags, logging
 
-from programs import interruption
+from training import interruption
 
 
 def run(program: str, main: Callable[[list[str]], None]) -> None:
@@ -81,7 +81,7 @@ _TOLD = (ValueError, FloatingPointError, OSError, MemoryError)
 def _line(error: Exception) -> str:
     """What an error says, in one line."""
     if isinstance(error, _tensorflow_errors()):
-        from programs.error_lines import reason  # Imports TensorFlow.
+        from training.error_lines import reason  # Imports TensorFlow.
 
         return reason(error)
     text = " ".join(str(error).split())

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from programs import out_of_memory
+from training import out_of_memory
 
 
 def resource_exhausted(message: str) -> tf.errors.OpError:

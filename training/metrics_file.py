@@ -6,9 +6,9 @@ import io
 import tensorflow as tf
 from etils import epath
 
-from programs import regular_files
-from programs.error_lines import writing
-from programs.run_directory import write_whole
+from training import regular_files
+from training.error_lines import writing
+from training.run_directory import write_whole
 
 
 class MetricsFile:

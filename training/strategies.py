@@ -5,10 +5,10 @@ import os
 
 import tensorflow as tf
 
-from programs import cluster, grpc_server, interruption
-from programs.error_lines import reason
-from programs.options import option
-from programs.workers import wait_for_start
+from training import cluster, grpc_server, interruption
+from training.error_lines import reason
+from training.options import option
+from training.workers import wait_for_start
 
 NAMES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 

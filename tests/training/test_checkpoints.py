@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 from etils import epath
 
-from programs import checkpoints
-from programs.checkpoints import Checkpoints
+from training import checkpoints
+from training.checkpoints import Checkpoints
 
 
 class Counter:

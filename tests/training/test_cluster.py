@@ -5,7 +5,7 @@ from concurrent import futures
 import grpc
 import pytest
 
-from programs import cluster, workers
+from training import cluster, workers
 
 
 def config(addresses: object = ("a:1", "b:1"), index: object = 0, kind: str = "worker") -> str:

@@ -39,7 +39,7 @@ with _no_standard_error():
 def _no_traceback_for_ctrl_c(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
-    """Ctrl-C while the imports of a program last, before `programs.interruption` is at work."""
+    """Ctrl-C while the imports of a program last, before `training.interruption` is at work."""
     if not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, traceback)
 

@@ -14,8 +14,8 @@ import os
 import tensorflow as tf
 from etils import epath
 
-from programs import locks, paths, regular_files
-from programs.error_lines import reason, writing
+from training import locks, paths, regular_files
+from training.error_lines import reason, writing
 
 # What says of itself what it is of, and is not used for anything else: no result.
 SELF_DESCRIBED = ("flags.cfg", "lock", "tensorboard", "representations", "source.json")

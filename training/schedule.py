@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import keras
 
-from programs.options import option
+from training.options import option
 
 
 def read_epochs(texts: Sequence[str | float]) -> tuple[float, ...]:

@@ -11,7 +11,7 @@ from tests.command_line import ROOT
 
 PROGRAM = """
 import os, pathlib, subprocess, sys, tempfile, time
-from programs import interruption
+from training import interruption
 interruption.install("program")
 tempfile.mkstemp()
 subprocess.run([sys.executable, "-c", "import tempfile; tempfile.mkstemp()"], check=True)

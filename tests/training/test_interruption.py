@@ -9,12 +9,12 @@ import threading
 
 import pytest
 
-from programs import interruption
 from tests.command_line import ENVIRONMENT, ROOT
+from training import interruption
 
 PROGRAM = """
 import time
-from programs import interruption
+from training import interruption
 
 interruption.GRACE_SECONDS = {grace}
 interruption.install("program")
@@ -140,9 +140,9 @@ def test_a_call_that_takes_too_long():
 
 
 WORKER = """
-from programs import interruption
+from training import interruption
 interruption.install("program")
-from programs import strategies
+from training import strategies
 strategies.build("multi_worker")
 import time
 print("ready", flush=True)

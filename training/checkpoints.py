@@ -18,9 +18,9 @@ import tensorflow as tf
 from absl import logging
 from etils import epath
 
-from programs import interruption, regular_files
-from programs.error_lines import reason, writing
-from programs.run_directory import write_whole
+from training import interruption, regular_files
+from training.error_lines import reason, writing
+from training.run_directory import write_whole
 
 KEPT = 2
 

@@ -10,9 +10,9 @@ import tensorflow as tf
 from etils import epath
 
 from pretext import permutations
-from programs import locks, regular_files, run_directory
-from programs.checkpoints import Checkpoints
-from programs.metrics_file import read_metrics
+from training import locks, regular_files, run_directory
+from training.checkpoints import Checkpoints
+from training.metrics_file import read_metrics
 
 
 def make_socket(path: pathlib.Path) -> None:
