@@ -92,6 +92,12 @@ class RunOptions:
         minimum=0,
         maximum=2**31 - 1,
     )
+    update_model_card: bool = option(
+        False,
+        "Add the results to the model card, README.md in --saved_model; nothing else there is "
+        "ever written.",
+        may_differ=True,
+    )
 
 
 GROUPS = (
@@ -251,7 +257,8 @@ def main(argv: list[str]) -> None:
     }
     run_directory.write_whole(workdir / "results.json", json.dumps(results, indent=2) + "\n")
     report.plot({workdir.name: results}, workdir / "accuracy_by_layer.png")
-    model_card.append(results)
+    if run.update_model_card:
+        model_card.append(results)
     print("\n".join([report.table(results), *coverage.remarks(results)]))
     # Flushed, so that a full disk behind it is told like any other.
     print(f"\n{workdir / 'results.json'}\n{workdir / 'accuracy_by_layer.png'}", flush=True)

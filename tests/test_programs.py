@@ -154,14 +154,18 @@ def test_probing(finished, labelled_folder, tmp_path):
     assert results["layers"]["block1"]["top1"] > 0.9
     assert (run / "accuracy_by_layer.png").read_bytes().startswith(b"\x89PNG")
 
+    # The export is an input, and stays as it is until the card's results are asked for.
+    card = finished / "saved_model" / "README.md"
+    assert "## Evaluation" not in card.read_text()
     # Again, with nothing to do but read: the same results.
-    command_line.run("eval.py", *arguments)
+    command_line.run("eval.py", *arguments, "--update_model_card")
     assert json.loads((run / "results.json").read_text()) == results
     # Another probe on the same representations.
     nearest = [
         f"--workdir={tmp_path / 'nearest'}",
         "--probe=knn",
         "--layers=pixels,block1,pre_logits",
+        "--update_model_card",
     ]
     command_line.run(
         "eval.py", *arguments, *nearest, f"--representations_dir={run / 'representations'}"
@@ -170,9 +174,8 @@ def test_probing(finished, labelled_folder, tmp_path):
     assert by_neighbours["layers"]["pixels"]["top1"] == 1.0
     assert not (tmp_path / "nearest" / "representations").exists()
 
-    card = (finished / "saved_model" / "README.md").read_text()
-    assert card.count("### lbfgs on folder") == 1
-    assert card.count("### knn on folder") == 1
+    assert card.read_text().count("### lbfgs on folder") == 1
+    assert card.read_text().count("### knn on folder") == 1
 
     compared = command_line.run("eval.py", f"--compare={run}", f"--workdir={tmp_path / 'both'}")
     assert "100.0 %" in compared.stdout
