@@ -49,13 +49,14 @@ class Encoded(NamedTuple):
     stored: tf.Tensor
 
 
+# Traced once in a process: it is most of the graph of every view, of all splits.
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 def look_at(encoded: tf.Tensor) -> Encoded:
     """Reads the header of a file, and all of it unless it can be decoded in parts.
 
     Raises:
         tf.errors.InvalidArgumentError: the file is no image, or too little of one.
     """
-    encoded = tf.convert_to_tensor(encoded)
     is_jpeg = tf.io.is_jpeg(encoded)
     # One that was cut off would pass where a rectangle ends above the cut; whether an image is
     # readable should not depend on the rectangle.

@@ -36,6 +36,8 @@ class Shard:
     count: int = 1
 
 
+# Traced, it runs Python over the images of a folder: a conversion by AutoGraph would be for each.
+@tf.autograph.experimental.do_not_convert
 def training_batches(
     records: Records,
     view: View,
@@ -115,6 +117,7 @@ def training_batches(
     return _with_options(batches.map(usable))
 
 
+@tf.autograph.experimental.do_not_convert
 def evaluation_batches(
     records: Records,
     view: View,
@@ -162,6 +165,7 @@ def steps_per_epoch(records: Records, batch_size: int) -> int:
     return records.size // batch_size
 
 
+@tf.autograph.experimental.do_not_convert
 def check_first(records: Records, view: View) -> None:
     """Tells what would fail with every image of a split before anything else is done.
 

@@ -90,7 +90,7 @@ def _products_of_examples(features: np.ndarray, seed: int) -> np.ndarray:
     return tf.matmul(examples, examples, transpose_b=True).numpy()
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(autograph=False, reduce_retracing=True)
 def _block_products(block: Block, means: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     centred = tf.cast(rows(block), tf.float64) - means
     return tf.matmul(centred, centred, transpose_a=True), tf.reduce_sum(centred, axis=0)

@@ -106,12 +106,12 @@ def _ranks(
     return np.where(votes[examples, labels] > 0, ranks, num_classes)
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(autograph=False, reduce_retracing=True)
 def _directions(block: Block) -> tf.Tensor:
     return tf.math.l2_normalize(rows(block), axis=1)
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(autograph=False, reduce_retracing=True)
 def _merge_nearest(
     directions: tf.Tensor,
     train_directions: tf.Tensor,

@@ -101,7 +101,9 @@ class CrossEntropy:
         self._readers = [RowBlocks(features) for _ in range(self._replicas)]
         self._ranges = list(self._readers[0].ranges(num_parts=self._replicas))
         if self._replicas > 1:
-            self._add_blocks = tf.function(self._on_replicas, reduce_retracing=True)
+            self._add_blocks = tf.function(
+                self._on_replicas, autograph=False, reduce_retracing=True
+            )
 
     def __call__(
         self, weights: np.ndarray, bias: np.ndarray, used: np.ndarray | None = None
@@ -203,13 +205,13 @@ def scores_by_example(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     return tf.stack([tf.cast(top1, tf.float32), tf.cast(top5, tf.float32), losses])
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(autograph=False, reduce_retracing=True)
 def _block_sums(block: Block) -> tf.Tensor:
     ones = tf.ones((1, tf.shape(block.lent)[0]))
     return transposed_matmul(block, ones)[0]
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(autograph=False, reduce_retracing=True)
 def _add_block(
     sums: tuple[tf.Tensor, tf.Tensor, tf.Tensor],
     inputs: tuple[Block, tf.Tensor, tf.Tensor],
@@ -230,7 +232,7 @@ def _add_block(
     )
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(autograph=False, reduce_retracing=True)
 def _block_scores(
     inputs: tuple[Block, tf.Tensor, tf.Tensor], weights: tf.Tensor, bias: tf.Tensor
 ) -> tf.Tensor:
