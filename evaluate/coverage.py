@@ -1,4 +1,4 @@
-"""What a data set allows to be measured: images that no probe can get right, and those it knows."""
+"""What an accuracy can mean on a data set: untrained classes, and images seen in training."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ NAMED = 3
 
 @dataclasses.dataclass(frozen=True)
 class Coverage:
-    """How the examples that are measured on lie to those that a probe is fitted to.
+    """How the validation examples relate to the training examples of a probe.
 
     Attributes:
         overlap: images of the validation split that are among those of the training split.
@@ -31,23 +31,23 @@ def check(
     overlap: int,
     neighbours: int | None = None,
 ) -> Coverage:
-    """Counts, and warns of what makes an accuracy mean something else than it seems to.
+    """Counts both, and warns of what makes an accuracy misleading.
 
     Args:
         training_labels: (N,) of the examples that the probe is fitted to, N at least 1.
         validation_labels: (M,), M at least 1.
         class_names: a name per class.
         overlap: as in `Coverage`.
-        neighbours: how many vote, for that kind of probe.
+        neighbours: how many vote, for the nearest-neighbour probe; None for others.
 
     Raises:
-        ValueError: all training examples are of one class, or one is of none.
+        ValueError: all training examples are of one class, or one has no label.
     """
     size = len(validation_labels)
     if overlap:
         logging.warning(
             "overlapping splits: %d of the validation split's images are among the training "
-            "split's; the accuracy is not one on images that the probe has not seen",
+            "split's; the accuracy is not measured on held-out images",
             overlap,
         )
     trained = np.unique(training_labels)
@@ -89,7 +89,7 @@ def check(
 
 
 def remarks(results: dict) -> list[str]:
-    """Lines below a table of results: what of them is no measure of the representation."""
+    """Lines below a table of results: what in them does not measure the representation."""
     lines = []
     if results.get("overlap"):
         lines.append(

@@ -1,4 +1,4 @@
-"""Figures whose words may be anybody's file names: drawn as they are, saved whole or not at all."""
+"""Figures whose labels may be any file name: drawn literally, saved whole or not at all."""
 
 import contextlib
 import warnings
@@ -30,7 +30,7 @@ def label(name: str, longest: int = LONGEST) -> str:
 
 @contextlib.contextmanager
 def drawing() -> Iterator[ModuleType]:
-    """Gives pyplot, for which `$` and `\\` are no formulas and a missing letter is no warning."""
+    """Gives pyplot, which draws `$` and `\\` literally and does not warn of missing glyphs."""
     import matplotlib
 
     matplotlib.use("agg")
@@ -49,7 +49,7 @@ def percent_formatter() -> "matplotlib.ticker.PercentFormatter":
 
 
 def save(figure: "matplotlib.figure.Figure", path: epath.Path) -> None:
-    """Writes a PNG, which is replaced if it is there, and lets the figure go.
+    """Writes a PNG, in place of one that is there, and closes the figure.
 
     Raises:
         OSError: it could not be written; what was there before is there still.
