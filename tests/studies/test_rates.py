@@ -162,7 +162,7 @@ def test_what_candidates_take(study):
 def start(tmp_path, *arguments: str) -> subprocess.CompletedProcess:
     """study.py in a process of its own, with the stand-ins."""
     source = (
-        "import pathlib, study\nfrom programs import command_line\nfrom studies import place\n"
+        "import pathlib, study\nfrom training import command_line\nfrom studies import place\n"
         f"place.PROGRAMS = pathlib.Path({str(tmp_path)!r})\n"
         "command_line.run('study.py', study.main)"
     )
