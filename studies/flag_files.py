@@ -2,11 +2,15 @@
 
 import difflib
 import os
+from collections.abc import Mapping
 
 from absl import flags
 from etils import epath
 
 from training.regular_files import is_regular
+
+# Where things are, which does not change a result.
+PLACES = ("workdir", "data_dir", "saved_model", "representations_dir", "flagfile")
 
 
 def lines_of(path: str, flag: str = "") -> list[str]:
@@ -75,6 +79,15 @@ def expand(command_line: tuple[str, ...]) -> dict[str, str]:
         return read(flags.FlagValues().read_flags_from_files(list(command_line)))
     except flags.Error as error:
         raise ValueError(f"{command_line[0]}: {error}") from error
+
+
+def agree(there: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Whether a run's flags are those that a plan has for it, wherever things are."""
+    return all(
+        name in there and same(there[name], value)
+        for name, value in wanted.items()
+        if name not in PLACES
+    )
 
 
 def same(text: str, other: str) -> bool:

@@ -17,13 +17,14 @@ the plan and its flag files give them; what they leave out is the program's defa
 learning rate is not chosen yet stands there without it.
 """
 
+import dataclasses
 import json
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from etils import epath
 
 from studies import flag_files, rates, run_files
-from studies.measurements import Candidate
 from studies.runs import Job
 from training import locks
 
@@ -108,8 +109,44 @@ def write(workdir: epath.Path, plan: str, content: Mapping[str, object]) -> None
         beside.replace(path)
 
 
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A network that was trained to find out which learning rate a task and architecture need.
+
+    Attributes:
+        networks: those that the rate is for, as a text.
+        run: its directory, below the study's.
+        learning_rate: the rate.
+        accuracy: the task's metric on held-out images after the last epoch, in [0, 1], if it has
+            one.
+        reason: why it has none.
+        chosen: whether its rate is the networks'; it is one of them then.
+    """
+
+    networks: str
+    run: str
+    learning_rate: float
+    accuracy: float | None
+    reason: str
+    chosen: bool
+
+
+class PlannedRun(NamedTuple):
+    """A run of a plan: the pretraining run of its network, its own name if it is one, and flags."""
+
+    program: str
+    network: str
+    recipe: dict[str, str]
+
+
 class Record:
     """What `study.json` says of all plans.
+
+    Attributes:
+        commands: those that ran the plans.
+        skipped: lines about networks that will not be trained.
+        runs: by name, in the order of the plans.
+        candidates: the trials of learning rates.
 
     Args:
         workdir: the study's directory.
@@ -124,7 +161,15 @@ class Record:
         try:
             self.commands = sorted({_text(plan["command"]) for plan in plans})
             self.skipped = sorted({_text(line) for plan in plans for line in plan["skipped"]})
-            self.runs = {_text(run["name"]) for plan in plans for run in plan["runs"]}
+            self.runs = {
+                _text(run["name"]): PlannedRun(
+                    _text(run["program"]),
+                    _text(run["network"]),
+                    {name: _text(value) for name, value in run.get("recipe", {}).items()},
+                )
+                for plan in plans
+                for run in plan["runs"]
+            }
             self.candidates = tuple(
                 _candidate(choice, each)
                 for plan in plans

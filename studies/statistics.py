@@ -2,7 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -31,18 +31,6 @@ def spread(values: Sequence[float]) -> Spread:
     """The spread of at least one value."""
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return Spread(float(np.mean(values)), deviation, len(values))
-
-
-def spreads(
-    items: Iterable[Item], key: Callable[[Item], Key], value: Callable[[Item], float | None]
-) -> dict[Key, Spread]:
-    """The spread of a value over the items of each key; items without the value do not count."""
-    found: dict[Key, list[float]] = {}
-    for item in items:
-        number = value(item)
-        if number is not None:
-            found.setdefault(key(item), []).append(number)
-    return {name: spread(values) for name, values in found.items()}
 
 
 @dataclasses.dataclass(frozen=True)

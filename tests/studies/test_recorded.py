@@ -10,7 +10,7 @@ import re
 
 import pytest
 
-from studies import collect, page
+from studies import read, report
 from tests.studies import rebuilt, synthetic
 
 RECORDED = pathlib.Path(__file__).parent / "recorded"
@@ -18,7 +18,8 @@ RECORDED = pathlib.Path(__file__).parent / "recorded"
 
 def written(root: pathlib.Path) -> dict[str, str]:
     """By file name what a report has, without its pictures."""
-    made = [make(collect.read(str(root))) for make in page.EXHIBITS]
+    study = read.read(str(root))
+    made = [make(study) for make in report.TABLES]
     return {
         **{f"{each.key}.csv": each.csv() for each in made},
         "tables.md": "\n".join(each.markdown() for each in made),

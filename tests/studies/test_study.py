@@ -67,7 +67,7 @@ def test_report(tmp_path):
 
 def test_no_tensorflow():
     source = (
-        "import sys, study; from studies import collect, page; print('tensorflow' in sys.modules)"
+        "import sys, study; from studies import read, report; print('tensorflow' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", source], cwd=command_line.ROOT, capture_output=True, text=True

@@ -1,25 +1,29 @@
-"""What finished runs measured: `results.json`, `flags.cfg` and `metrics.csv` to plain rows.
+"""What finished runs measured: `results.json`, `flags.cfg` and `metrics.csv` to data frames.
+
+Which network a probe is of, and which recipe is meant, `study.json` says; see `by_hand.py` for runs
+that it does not speak of.
 
 A file that cannot be read takes its run out of the study, or its column; the run is named, and the
 others count.
 """
 
-import collections
-import dataclasses
 import os
-import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from absl import logging
 from etils import epath
 
-from studies import record, run_files
-from studies.measurements import UNTRAINED, Network, Score, Study
+from studies import by_hand, flag_files, frames, record, run_files
+from studies.frames import Study
 
 # Flags that are axes of the study, or say where things are: the others are the recipe.
 NETWORK_AXES = ("task", "architecture", "widening_factor", "representation_size", "seed")
 PROBE_AXES = ("train_fraction", "dataset", "val_split", "batch_size")
+# With the network, what seeds of a score are averaged over.
+SCORE_CELL = (
+    *("probe", "dataset", "val_split", "train_fraction", "epochs", "first_decay", "layer"),
+)
 PLACES = (
     *("workdir", "data_dir", "strategy", "saved_model", "representations_dir"),
     *("checkpoint_every_steps", "log_every_steps", "layers"),
@@ -76,11 +80,18 @@ def read(directory: str) -> Study:
         raise ValueError(f"--report={directory} holds no run: no flags.cfg below it")
     trains = {run.path: run for run in runs if "task" in run.flags}
     probes = [run for run in runs if "task" not in run.flags]
-    missing = plans.runs - {run.name for run in runs} - set(damaged.values())
+    planned = {run.path for run in runs if _as_planned(run, plans)}
+    order = {name: position for position, name in enumerate(plans.runs)}
+    missing = plans.runs.keys() - {run.name for run in runs} - set(damaged.values())
 
     # A probe of a network that cannot be read must not be taken for another's.
+    paths = {name: path for path, name in damaged.items()} | {
+        r.name: r.path for r in trains.values()
+    }
     of_probe = {
-        run.path: _find_network(run.path, run.flags["saved_model"], [*trains, *damaged])
+        run.path: paths.get(plans.runs[run.name].network)
+        if run.path in planned
+        else by_hand.network_of(run.path, run.flags["saved_model"], [*trains, *damaged])
         for run in probes
     }
     probed = set(of_probe.values())
@@ -96,15 +107,18 @@ def read(directory: str) -> Study:
                 networks[path] = network
                 recipes[path] = _recipe(run.flags, NETWORK_AXES)
     cells = {
-        path: (*_without_seed(network), network.train_split) for path, network in networks.items()
+        path: (*(network[axis] for axis in frames.NETWORK), network["train_split"])
+        for path, network in networks.items()
     }
-    for path in _minority(cells, recipes):
+    in_plan = sorted(planned & networks.keys(), key=lambda path: order[trains[path].name])
+    for path in sorted(by_hand.of_other_recipes(cells, recipes, in_plan)):
         notes.add(
             f"{trains[path].name}: trained with other flags than the runs beside it; left out"
         )
         del networks[path]
 
-    scores, score_recipes = [], {}
+    scores: dict[tuple[epath.Path, str], dict[str, object]] = {}
+    score_cells, score_recipes, in_plan = {}, {}, []
     for run in probes:
         if not (run.path / "results.json").exists():
             missing.add(run.name)
@@ -114,21 +128,43 @@ def read(directory: str) -> Study:
             notes.add(f"{run.name}: its network {run.flags['saved_model']} is not here")
         if network is None:
             continue
-        for score in _scores(run, network, notes):
-            scores.append(score)
-            trained_on = ("of a network trained on", network.train_split)
-            score_recipes[score] = (*_recipe(run.flags, PROBE_AXES), trained_on)
-    left_out = _minority({score: _cell(score) for score in scores}, score_recipes)
-    for name in sorted({score.run for score in left_out}):
+        for score in _scores(run, notes):
+            key = (run.path, score["layer"])
+            scores[key] = {**score, "network": network["name"]}
+            score_cells[key] = (
+                *(network[axis] for axis in frames.NETWORK),
+                *(score[axis] for axis in SCORE_CELL),
+            )
+            trained_on = ("of a network trained on", network["train_split"])
+            score_recipes[key] = (*_recipe(run.flags, PROBE_AXES), trained_on)
+            in_plan += [key] if run.path in planned else []
+    in_plan.sort(key=lambda key: order[scores[key]["run"]])
+    left_out = by_hand.of_other_recipes(score_cells, score_recipes, in_plan)
+    for name in sorted({scores[key]["run"] for key in left_out}):
         notes.add(f"{name}: probed with other flags than the runs beside it; left out")
-    return Study(
-        networks=tuple(networks.values()),
-        scores=_once(score for score in scores if score not in left_out),
+    # A layer that two evaluations of a network measured alike counts once.
+    once: dict[object, dict[str, object]] = {}
+    for key, score in scores.items():
+        if key not in left_out:
+            once.setdefault((score["network"], score_cells[key]), score)
+    return frames.study(
+        networks.values(),
+        once.values(),
         missing=tuple(sorted(missing - plans.diverged())),
         notes=tuple(notes.lines),
         commands=tuple(plans.commands),
         candidates=plans.candidates,
         unreadable=notes.unreadable,
+    )
+
+
+def _as_planned(run: _Run, plans: record.Record) -> bool:
+    """Whether a run is one that a plan speaks of, made with the flags that the plan has for it."""
+    plan = plans.runs.get(run.name)
+    return (
+        plan is not None
+        and plan.program == ("train.py" if "task" in run.flags else "eval.py")
+        and flag_files.agree(run.flags, plan.recipe)
     )
 
 
@@ -174,26 +210,28 @@ def _run_directories(directory: epath.Path, seen: set[str], notes: _Notes) -> It
             yield from _run_directories(path, seen, notes)
 
 
-def _network(run: _Run, notes: _Notes) -> Network | None:
-    """The network of a run, if its flags tell which one it is."""
+def _network(run: _Run, notes: _Notes) -> dict[str, object] | None:
+    """The row of a network, if the run's flags tell which one it is."""
     flags = run.flags
     try:
         untrained = not run_files.whole_number(flags, "epochs", 0, default=1)
         if not flags["task"] or not flags.get("architecture"):
             raise ValueError("it names no task or no architecture")
-        network = Network(
-            name=run.name,
-            task=UNTRAINED if untrained else flags["task"],
-            architecture=flags["architecture"],
-            widening_factor=run_files.whole_number(flags, "widening_factor", 1),
-            representation_size=run_files.whole_number(flags, "representation_size", 0, default=0),
-            seed=run_files.whole_number(flags, "seed", 0, default=0),
-            pretext=None,
-            dataset=flags.get("dataset", ""),
-            train_split=flags.get("train_split", ""),
-            val_split=flags.get("val_split", ""),
-            permutations=run_files.whole_number(flags, "permutations", 1, default=100),
-        )
+        network = {
+            "name": run.name,
+            "task": frames.UNTRAINED if untrained else flags["task"],
+            "architecture": flags["architecture"],
+            "widening_factor": run_files.whole_number(flags, "widening_factor", 1),
+            "representation_size": run_files.whole_number(
+                flags, "representation_size", 0, default=0
+            ),
+            "seed": run_files.whole_number(flags, "seed", 0, default=0),
+            "pretext": None,
+            "dataset": flags.get("dataset", ""),
+            "train_split": flags.get("train_split", ""),
+            "val_split": flags.get("val_split", ""),
+            "permutations": run_files.whole_number(flags, "permutations", 1, default=100),
+        }
     except ValueError as error:
         notes.cannot_be_read(run.name, "flags.cfg", error, "left out")
         return None
@@ -204,10 +242,11 @@ def _network(run: _Run, notes: _Notes) -> Network | None:
     except ValueError as error:
         notes.cannot_be_read(run.name, "metrics.csv", error, "its pretext accuracy is left out")
         return network
-    return dataclasses.replace(network, pretext=pretext)
+    return {**network, "pretext": pretext}
 
 
-def _scores(run: _Run, network: Network, notes: _Notes) -> list[Score]:
+def _scores(run: _Run, notes: _Notes) -> list[dict[str, object]]:
+    """The rows of a probe, one per layer; without its network's name."""
     try:
         results = run_files.read_results(run.path / "results.json")
     except ValueError as error:
@@ -225,87 +264,24 @@ def _scores(run: _Run, network: Network, notes: _Notes) -> list[Score]:
         notes.cannot_be_read(run.name, "metrics.csv", error, "its curve is left out")
         curves = {}
     return [
-        Score(
-            network=network,
-            probe=results.probe,
-            dataset=results.dataset,
-            val_split=results.val_split,
-            train_fraction=train_fraction,
-            epochs=results.epochs,
-            first_decay=results.first_decay,
-            layer=layer,
+        {
+            "run": run.name,
+            "probe": results.probe,
+            "dataset": results.dataset,
+            "val_split": results.val_split,
+            "train_fraction": train_fraction,
+            "epochs": results.epochs,
+            "first_decay": results.first_decay,
+            "layer": layer,
             **values._asdict(),
-            curve=curves.get(layer, ()),
-            run=run.name,
-            classes=results.classes,
-        )
+            "curve": curves.get(layer, ()),
+            "classes": results.classes,
+        }
         for layer, values in results.layers.items()
     ]
-
-
-def _find_network(
-    probe: epath.Path, saved_model: str, networks: Iterable[epath.Path]
-) -> epath.Path | None:
-    """The pretraining run that a probe's SavedModel belongs to.
-
-    The path may be relative to where the probe was started, and the study may have been moved
-    since: the network is the one whose path ends as the SavedModel's does, in as many parts as
-    possible, of several the one nearest to the probe.
-    """
-    wanted = pathlib.PurePath(saved_model).parent.parts
-
-    def common(path: epath.Path) -> tuple[int, int]:
-        suffix = _common_length(wanted[::-1], path.parts[::-1])
-        return suffix, _common_length(probe.parts, path.parts)
-
-    best = max(networks, key=common, default=None)
-    return best if best is not None and common(best)[0] else None
-
-
-def _common_length(parts: tuple[str, ...], others: tuple[str, ...]) -> int:
-    length = 0
-    for part, other in zip(parts, others, strict=False):
-        if part != other:
-            break
-        length += 1
-    return length
 
 
 def _recipe(flags: dict[str, str], axes: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     return tuple(
         sorted((name, value) for name, value in flags.items() if name not in (*axes, *PLACES))
     )
-
-
-def _without_seed(network: Network) -> tuple[object, ...]:
-    return (
-        network.task,
-        network.architecture,
-        network.widening_factor,
-        network.representation_size,
-    )
-
-
-def _cell(score: Score) -> tuple[object, ...]:
-    return (
-        *_without_seed(score.network),
-        *(score.probe, score.dataset, score.val_split, score.train_fraction),
-        *(score.epochs, score.first_decay, score.layer),
-    )
-
-
-def _once(scores: Iterable[Score]) -> tuple[Score, ...]:
-    """A layer that two evaluations of a network measured alike counts once."""
-    found: dict[object, Score] = {}
-    for score in scores:
-        found.setdefault((score.network, _cell(score)), score)
-    return tuple(found.values())
-
-
-def _minority(cells: dict, recipes: dict) -> set:
-    """Keys whose recipe is not the most frequent one of their cell (of equals, the first)."""
-    counts: dict[object, collections.Counter] = collections.defaultdict(collections.Counter)
-    for key, cell in cells.items():
-        counts[cell][recipes[key]] += 1
-    usual = {cell: counter.most_common(1)[0][0] for cell, counter in counts.items()}
-    return {key for key, cell in cells.items() if recipes[key] != usual[cell]}
