@@ -178,7 +178,7 @@ def figure5(study: Study) -> Table:
         rows=[
             [*network, *of_layers]
             for network, of_layers in zip(
-                network_cells(table.index.to_frame(index=False)), table.values, strict=True
+                network_cells(cells.drop_duplicates(CELL)), table.values, strict=True
             )
         ],
         draw=draw,

@@ -173,8 +173,8 @@ def spreads(frame: pd.DataFrame, by: list[str], value: str = "top1") -> pd.DataF
         A row for every combination that there is, in the order of the paper, with the columns of
         `by`, and `mean`, `std`, `seeds` and `text`.
     """
-    groups = frame.dropna(subset=[value]).groupby(by, sort=False, as_index=False)[value]
-    found = groups.agg(mean="mean", std="std", seeds="count")
+    groups = frame.dropna(subset=[value]).groupby(by, sort=False)[value]
+    found = groups.agg(mean="mean", std="std", seeds="count").reset_index()
     texts = [spread_text(*row) for row in found[["mean", "std", "seeds"]].itertuples(index=False)]
     return in_paper_order(found.assign(text=pd.Series(texts, dtype=object)), by)
 

@@ -5,6 +5,7 @@ import html.parser
 import re
 
 import pytest
+from matplotlib import pyplot
 
 from studies import findings, frames, published, rankings, rates, read
 from studies import report as pages
@@ -206,6 +207,31 @@ def test_an_empty_study_has_gaps_and_no_errors(tmp_path):
     assert "Nothing measured yet." in (tmp_path / "report" / "figure6.md").read_text()
     verdicts = {row["verdict"] for row in rows(tmp_path / "report", "findings")}
     assert verdicts == {"cannot be seen"}
+
+
+LITTLE = {
+    "an untrained network": ({"epochs": 0}, {}),
+    "another probe": ({}, {"probe": "knn"}),
+    "an MLP probe": ({}, {"probe": "mlp", "epochs": 9}),
+    "no pretext accuracy": ({"pretext": None}, {}),
+    "one layer": ({}, {"layers": ("block1",)}),
+    "no layer": ({}, {"layers": ()}),
+    "few labels alone": ({}, {"train_fraction": 0.1}),
+    "a representation size alone": ({"representation_size": 64}, {}),
+    "SGD without a curve": ({}, {"probe": "sgd", "epochs": 9}),
+}
+
+
+@pytest.mark.parametrize(("of_network", "of_probe"), LITTLE.values(), ids=LITTLE)
+def test_little_that_was_measured_has_gaps_and_no_errors(tmp_path, of_network, of_probe):
+    synthetic.probe(synthetic.network(tmp_path, **of_network), 0.5, **of_probe)
+    study = read.read(str(tmp_path))
+    for make in pages.TABLES:
+        table = make(study)
+        assert table.csv().endswith("\n")
+        assert table.markdown().startswith("## ")
+        if table.has_figure:
+            pyplot.close(table.draw())
 
 
 def test_learning_rates_are_in_the_report(tmp_path):
