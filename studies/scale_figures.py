@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from studies.drawing import panels, percent_of_lines
 from studies.frames import CELL, Study, in_paper_order, spreads
@@ -143,7 +144,8 @@ def figure8(study: Study) -> Table:
     def draw() -> Figure:
         figure, drawn = panels(curves, CELL)
         for axes, (images, task, architecture, k, _), here in drawn:
-            for decay, line in here.groupby("first_decay"):
+            # The shortest last: it would lie below those that begin as it does.
+            for decay, line in list(here.groupby("first_decay"))[::-1]:
                 colour, deviation = f"C{decays.index(decay)}", line["std"].fillna(0)
                 axes.plot(
                     line.epoch, line["mean"], color=colour, label=f"first decay after {decay:g}"
@@ -157,6 +159,7 @@ def figure8(study: Study) -> Table:
                     linewidth=0,
                 )
             axes.set_xlabel("epoch")
+            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             percent_of_lines(axes, f"{words(task)}, {architecture}, k = {k}\n{images}")
         return figure
 
