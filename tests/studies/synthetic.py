@@ -111,15 +111,18 @@ def probe(
 def record(
     root: pathlib.Path,
     *,
-    runs: list[str],
+    runs: list[str | dict],
     skipped: list[str] | None = None,
     choices: list[dict] | None = None,
 ) -> None:
-    """What study.py writes down of a plan."""
+    """What study.py writes down of a plan; a pretraining run may be its name alone."""
     content = {
         "command": "study",
         "skipped": skipped or [],
-        "runs": [{"name": name, "program": "train.py", "network": name} for name in runs],
+        "runs": [
+            {"name": run, "program": "train.py", "network": run} if isinstance(run, str) else run
+            for run in runs
+        ],
         "choices": choices or [],
     }
     (root / "study.json").write_text(json.dumps({"plans": {"all": content}}))

@@ -105,6 +105,57 @@ def test_the_same_network_on_other_images_is_another_one(tmp_path):
     assert "odd/probes/lbfgs-scenes-test-1-0: probed with other flags" in study.notes[0]
 
 
+def planned(name: str, network: str | None = None, **recipe: object) -> dict:
+    """A run as `study.json` has it."""
+    return {
+        **{"name": name, "program": "eval.py" if network else "train.py"},
+        **{"network": network or name},
+        "recipe": {flag: str(value) for flag, value in recipe.items()},
+    }
+
+
+def test_which_network_a_probe_is_of_the_plan_tells(tmp_path):
+    """And not where it says that its SavedModel was."""
+    for name, seed in (("first", 0), ("second", 1)):
+        run = synthetic.network(tmp_path, name=name, seed=seed)
+        synthetic.probe(run, 0.5, saved_model="/scratch/first/saved_model", layers=("pre_logits",))
+    guessed = read.read(str(tmp_path))
+    assert list(guessed.scores.network) == ["first", "first"][: len(guessed.scores)]
+    probes = [
+        planned(f"{name}/probes/lbfgs-scenes-test-1-0", name, probe="lbfgs")
+        for name in ("first", "second")
+    ]
+    synthetic.record(tmp_path, runs=["first", "second", *probes])
+    assert list(read.read(str(tmp_path)).scores.network) == ["first", "second"]
+
+
+def test_a_probe_whose_planned_network_is_gone_is_no_other_networks(tmp_path):
+    for name in ("first", "second"):
+        run = synthetic.network(tmp_path, name=name)
+        synthetic.probe(run, 0.5, saved_model="/scratch/first/saved_model", layers=("pre_logits",))
+    shutil.move(tmp_path / "second" / "probes", tmp_path / "probes")
+    shutil.rmtree(tmp_path / "second")
+    probe = planned("probes/lbfgs-scenes-test-1-0", "second", probe="lbfgs")
+    synthetic.record(tmp_path, runs=["first", probe])
+    study = read.read(str(tmp_path))
+    assert list(study.scores.run) == ["first/probes/lbfgs-scenes-test-1-0"]
+    assert any("its network /scratch/first/saved_model is not here" in n for n in study.notes)
+
+
+def test_the_recipe_of_the_plan_counts_and_not_the_most_frequent(tmp_path):
+    for seed, rate in ((0, 0.1), (1, 0.3), (2, 0.3)):
+        run = synthetic.network(tmp_path, name=f"seed{seed}", seed=seed, learning_rate=rate)
+        synthetic.probe(run, 0.5, l2=0.1 if seed == 2 else 0.2, layers=("pre_logits",))
+    assert list(read.read(str(tmp_path)).networks.name) == ["seed1", "seed2"]
+    synthetic.record(tmp_path, runs=[planned("seed0", learning_rate="1e-1")])
+    study = read.read(str(tmp_path))
+    assert list(study.networks.name) == ["seed0"], "in the plan's words or others"
+    assert list(study.scores.network) == ["seed0"]
+    # A run that was made before the plan said something else says nothing of the plan's recipe.
+    synthetic.record(tmp_path, runs=[planned("seed0", learning_rate=0.5)])
+    assert list(read.read(str(tmp_path)).networks.name) == ["seed1", "seed2"]
+
+
 def test_a_layer_that_was_probed_twice_counts_once(tmp_path):
     run = synthetic.network(tmp_path)
     synthetic.probe(run, 0.5)

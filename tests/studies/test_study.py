@@ -65,6 +65,22 @@ def test_report(tmp_path):
     assert "25.0 (1)" in (output / "index.html").read_text()
 
 
+def test_a_plan_needs_nothing_of_a_report(plan, tmp_path):
+    """What takes seconds to import: --plan and --list do without."""
+    source = (
+        "import sys, study\n"
+        "from absl import flags\n"
+        f"flags.FLAGS(['study.py', '--plan={plan}', '--workdir={tmp_path / 'runs'}', '--list'])\n"
+        "study.main([])\n"
+        "slow = ('tensorflow', 'pandas', 'matplotlib', 'scipy', 'jinja2')\n"
+        "print(sorted(sys.modules.keys() & set(slow)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", source], cwd=command_line.ROOT, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
 def test_no_tensorflow():
     source = (
         "import sys, study; from studies import read, report; print('tensorflow' in sys.modules)"
