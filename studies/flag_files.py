@@ -21,15 +21,15 @@ def lines_of(path: str, flag: str = "") -> list[str]:
         flag: what named it, for messages.
 
     Raises:
-        ValueError: it is not there, or is no file of text.
+        ValueError: it is not there, or is not a text file.
     """
     file = epath.Path(path)
     if not is_regular(file):
-        raise ValueError(f"{flag}{path} {'is no file' if file.exists() else _missing(file)}")
+        raise ValueError(f"{flag}{path} {'is not a file' if file.exists() else _missing(file)}")
     try:
         lines = [line.strip() for line in file.read_text().splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+        reason = getattr(error, "strerror", None) or "it is not text"
         raise ValueError(f"{flag}{path} cannot be read: {reason}") from error
     return [line for line in lines if line and not line.startswith(("#", "//"))]
 
@@ -42,7 +42,7 @@ def check(path: str, parents: tuple[str, ...] = ()) -> None:
         parents: those that include it, from the outermost.
 
     Raises:
-        ValueError: one is not there, is no file of text, or includes itself.
+        ValueError: one is not there, is not a text file, or includes itself.
     """
     lines = lines_of(path, f"{parents[-1]} includes " if parents else "")
     here = (*parents, path)

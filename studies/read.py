@@ -9,12 +9,12 @@ others count.
 
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from absl import logging
 from etils import epath
 
-from studies import by_hand, flag_files, frames, record, run_files
+from studies import by_hand, frames, record, run_files
 from studies.frames import Study
 
 # Flags that are axes of the study, or say where things are: the others are the recipe.
@@ -32,12 +32,20 @@ PLACES = (
 NO_RUNS = ("saved_model", "checkpoints", "tensorboard", "representations", "logs", "report")
 
 
+Key = TypeVar("Key")
+
+
 class _Run(NamedTuple):
-    """A run directory: its name below the study's, and its flags."""
+    """A run directory: its name below the study's, and its flags.
+
+    Attributes:
+        plan: what `study.json` says of it; None if nothing, or if it was made with other flags.
+    """
 
     path: epath.Path
     name: str
     flags: dict[str, str]
+    plan: record.PlannedRun | None
 
 
 class _Notes:
@@ -70,101 +78,55 @@ def read(directory: str) -> Study:
     """
     root = epath.Path(directory)
     if not root.is_dir():
-        raise ValueError(f"--report={directory} is no directory")
+        raise ValueError(f"--report={directory} is not a directory")
     notes = _Notes()
     plans = _plans(root, notes)
     for line in plans.skipped:
         notes.add(line)
-    runs, damaged = _runs(root, notes)
+    runs, damaged = _runs(root, plans, notes)
     if not runs and not damaged:
         raise ValueError(f"--report={directory} holds no run: no flags.cfg below it")
     trains = {run.path: run for run in runs if "task" in run.flags}
     probes = [run for run in runs if "task" not in run.flags]
-    planned = {run.path for run in runs if _as_planned(run, plans)}
-    order = {name: position for position, name in enumerate(plans.runs)}
     missing = plans.runs.keys() - {run.name for run in runs} - set(damaged.values())
 
     # A probe of a network that cannot be read must not be taken for another's.
-    paths = {name: path for path, name in damaged.items()} | {
-        r.name: r.path for r in trains.values()
-    }
+    paths = {**{run.name: path for path, run in trains.items()}, **_reversed(damaged)}
     of_probe = {
-        run.path: paths.get(plans.runs[run.name].network)
-        if run.path in planned
-        else by_hand.network_of(run.path, run.flags["saved_model"], [*trains, *damaged])
+        run.path: paths.get(run.plan.network)
+        if run.plan
+        else by_hand.network_of(run.path, run.flags["saved_model"], paths.values())
         for run in probes
     }
-    probed = set(of_probe.values())
-    networks, recipes = {}, {}
     # Those that were probed first: of two recipes that are as frequent, the first counts.
-    for path, run in sorted(trains.items(), key=lambda item: item[0] not in probed):
-        # The export of a network that was probed may have been moved elsewhere since.
-        if not ((path / "saved_model").exists() or path in probed):
-            missing.add(run.name)
-        elif run.name not in plans.losers():
-            network = _network(run, notes)
-            if network:
-                networks[path] = network
-                recipes[path] = _recipe(run.flags, NETWORK_AXES)
-    cells = {
-        path: (*(network[axis] for axis in frames.NETWORK), network["train_split"])
-        for path, network in networks.items()
-    }
-    in_plan = sorted(planned & networks.keys(), key=lambda path: order[trains[path].name])
-    for path in sorted(by_hand.of_other_recipes(cells, recipes, in_plan)):
-        notes.add(
-            f"{trains[path].name}: trained with other flags than the runs beside it; left out"
-        )
-        del networks[path]
+    trained = sorted(trains.values(), key=lambda run: run.path not in of_probe.values())
+    # The export of a network that was probed may have been moved elsewhere since.
+    finished = [
+        run
+        for run in trained
+        if (run.path / "saved_model").exists() or run.path in of_probe.values()
+    ]
+    missing |= {run.name for run in trained} - {run.name for run in finished}
+    losers = plans.losers()
+    networks = _networks([run for run in finished if run.name not in losers], notes)
 
-    scores: dict[tuple[epath.Path, str], dict[str, object]] = {}
-    score_cells, score_recipes, in_plan = {}, {}, []
+    missing |= {run.name for run in probes if not (run.path / "results.json").exists()}
+    probes = [run for run in probes if run.name not in missing]
     for run in probes:
-        if not (run.path / "results.json").exists():
-            missing.add(run.name)
-            continue
-        network = networks.get(of_probe[run.path])
         if of_probe[run.path] is None:
             notes.add(f"{run.name}: its network {run.flags['saved_model']} is not here")
-        if network is None:
-            continue
-        for score in _scores(run, notes):
-            key = (run.path, score["layer"])
-            scores[key] = {**score, "network": network["name"]}
-            score_cells[key] = (
-                *(network[axis] for axis in frames.NETWORK),
-                *(score[axis] for axis in SCORE_CELL),
-            )
-            trained_on = ("of a network trained on", network["train_split"])
-            score_recipes[key] = (*_recipe(run.flags, PROBE_AXES), trained_on)
-            in_plan += [key] if run.path in planned else []
-    in_plan.sort(key=lambda key: order[scores[key]["run"]])
-    left_out = by_hand.of_other_recipes(score_cells, score_recipes, in_plan)
-    for name in sorted({scores[key]["run"] for key in left_out}):
-        notes.add(f"{name}: probed with other flags than the runs beside it; left out")
-    # A layer that two evaluations of a network measured alike counts once.
-    once: dict[object, dict[str, object]] = {}
-    for key, score in scores.items():
-        if key not in left_out:
-            once.setdefault((score["network"], score_cells[key]), score)
+    scores = _scores(
+        [(run, networks[of_probe[run.path]]) for run in probes if of_probe[run.path] in networks],
+        notes,
+    )
     return frames.study(
         networks.values(),
-        once.values(),
+        scores,
         missing=tuple(sorted(missing - plans.diverged())),
         notes=tuple(notes.lines),
         commands=tuple(plans.commands),
         candidates=plans.candidates,
         unreadable=notes.unreadable,
-    )
-
-
-def _as_planned(run: _Run, plans: record.Record) -> bool:
-    """Whether a run is one that a plan speaks of, made with the flags that the plan has for it."""
-    plan = plans.runs.get(run.name)
-    return (
-        plan is not None
-        and plan.program == ("train.py" if "task" in run.flags else "eval.py")
-        and flag_files.agree(run.flags, plan.recipe)
     )
 
 
@@ -176,7 +138,9 @@ def _plans(root: epath.Path, notes: _Notes) -> record.Record:
         return record.Record(root / "logs")
 
 
-def _runs(root: epath.Path, notes: _Notes) -> tuple[list[_Run], dict[epath.Path, str]]:
+def _runs(
+    root: epath.Path, plans: record.Record, notes: _Notes
+) -> tuple[list[_Run], dict[epath.Path, str]]:
     """The runs below a directory, and the names of those whose flags cannot be read."""
     runs, damaged = [], {}
     for path in _run_directories(root, set(), notes):
@@ -185,7 +149,7 @@ def _runs(root: epath.Path, notes: _Notes) -> tuple[list[_Run], dict[epath.Path,
             flags = run_files.read_flags(path / "flags.cfg")
             if not flags.keys() & {"task", "saved_model"}:
                 raise ValueError("it has neither --task nor --saved_model")
-            runs.append(_Run(path, name, flags))
+            runs.append(_Run(path, name, flags, plans.plan_of(name, flags)))
         except ValueError as error:
             damaged[path] = name
             notes.cannot_be_read(name, "flags.cfg", error, "left out")
@@ -208,6 +172,59 @@ def _run_directories(directory: epath.Path, seen: set[str], notes: _Notes) -> It
     for path in inside:
         if path.name not in NO_RUNS and path.is_dir():
             yield from _run_directories(path, seen, notes)
+
+
+def _networks(runs: list[_Run], notes: _Notes) -> dict[epath.Path, dict[str, object]]:
+    """The rows of networks, without those that must not be averaged with the others."""
+    by_path = {run.path: run for run in runs}
+    rows = {run.path: _network(run, notes) for run in runs}
+    rows = {path: row for path, row in rows.items() if row}
+    cells = {
+        path: (*(row[axis] for axis in frames.NETWORK), row["train_split"])
+        for path, row in rows.items()
+    }
+    recipes = {path: _recipe(by_path[path].flags, NETWORK_AXES) for path in rows}
+    planned = {path: by_path[path].plan for path in rows}
+    for path in sorted(by_hand.of_other_recipes(cells, recipes, _in_plan_order(planned))):
+        notes.add(
+            f"{by_path[path].name}: trained with other flags than the runs beside it; left out"
+        )
+        del rows[path]
+    return rows
+
+
+def _scores(runs: list[tuple[_Run, dict[str, object]]], notes: _Notes) -> list[dict[str, object]]:
+    """The rows of probes and layers, without those that must not be averaged with the others."""
+    rows, cells, recipes, planned = {}, {}, {}, {}
+    for run, network in runs:
+        for row in _layers(run, notes):
+            key = (run.path, row["layer"])
+            rows[key] = {**row, "network": network["name"]}
+            cells[key] = (
+                *(network[axis] for axis in frames.NETWORK),
+                *(row[axis] for axis in SCORE_CELL),
+            )
+            trained_on = ("of a network trained on", network["train_split"])
+            recipes[key] = (*_recipe(run.flags, PROBE_AXES), trained_on)
+            planned[key] = run.plan
+    left_out = by_hand.of_other_recipes(cells, recipes, _in_plan_order(planned))
+    for name in sorted({rows[key]["run"] for key in left_out}):
+        notes.add(f"{name}: probed with other flags than the runs beside it; left out")
+    # A layer that two evaluations of a network measured alike counts once.
+    once: dict[object, dict[str, object]] = {}
+    for key, row in rows.items():
+        if key not in left_out:
+            once.setdefault((row["network"], cells[key]), row)
+    return list(once.values())
+
+
+def _in_plan_order(planned: dict[Key, record.PlannedRun | None]) -> list[Key]:
+    """Those of these that a plan speaks of, in the order of the plans."""
+    return sorted((key for key, plan in planned.items() if plan), key=lambda k: planned[k].position)
+
+
+def _reversed(names: dict[epath.Path, str]) -> dict[str, epath.Path]:
+    return {name: path for path, name in names.items()}
 
 
 def _network(run: _Run, notes: _Notes) -> dict[str, object] | None:
@@ -245,7 +262,7 @@ def _network(run: _Run, notes: _Notes) -> dict[str, object] | None:
     return {**network, "pretext": pretext}
 
 
-def _scores(run: _Run, notes: _Notes) -> list[dict[str, object]]:
+def _layers(run: _Run, notes: _Notes) -> list[dict[str, object]]:
     """The rows of a probe, one per layer; without its network's name."""
     try:
         results = run_files.read_results(run.path / "results.json")

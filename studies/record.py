@@ -132,8 +132,16 @@ class Candidate:
 
 
 class PlannedRun(NamedTuple):
-    """A run of a plan: the pretraining run of its network, its own name if it is one, and flags."""
+    """A run of a plan.
 
+    Attributes:
+        position: among the runs of all plans.
+        program: train.py or eval.py.
+        network: the name of its network's pretraining run, its own if it is one.
+        recipe: the flags as the plan has them.
+    """
+
+    position: int
     program: str
     network: str
     recipe: dict[str, str]
@@ -163,12 +171,12 @@ class Record:
             self.skipped = sorted({_text(line) for plan in plans for line in plan["skipped"]})
             self.runs = {
                 _text(run["name"]): PlannedRun(
+                    position,
                     _text(run["program"]),
                     _text(run["network"]),
                     {name: _text(value) for name, value in run.get("recipe", {}).items()},
                 )
-                for plan in plans
-                for run in plan["runs"]
+                for position, run in enumerate(run for plan in plans for run in plan["runs"])
             }
             self.candidates = tuple(
                 _candidate(choice, each)
@@ -178,6 +186,13 @@ class Record:
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("it is not what study.py writes") from error
+
+    def plan_of(self, name: str, flags: Mapping[str, str]) -> PlannedRun | None:
+        """What the plans say of a run with these flags; None if nothing, or of other flags."""
+        plan = self.runs.get(name)
+        program = "train.py" if "task" in flags else "eval.py"
+        fits = plan and plan.program == program and flag_files.agree(flags, plan.recipe)
+        return plan if fits else None
 
     def diverged(self) -> set[str]:
         """Candidates that ended without a network, as a high learning rate may."""

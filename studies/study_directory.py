@@ -41,7 +41,7 @@ class StudyDirectory:
         if "://" in str(self.workdir):
             raise ValueError(f"--workdir={self.workdir}: name a directory of this machine")
         if self.workdir.exists() and not self.workdir.is_dir():
-            raise ValueError(f"--workdir={self.workdir} is no directory; name another")
+            raise ValueError(f"--workdir={self.workdir} is not a directory; name another")
         try:
             (self.workdir / "logs").mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -114,7 +114,9 @@ def test_damaged_measurements_are_one_line(tmp_path, row, message):
 @pytest.mark.parametrize("flag", ["--epochs=-1", "--batch_size=x", "--crop_size=0"])
 def test_flags_that_are_no_numbers(tmp_path, flag):
     made = job(tmp_path, flag)
-    with pytest.raises(ValueError, match=rf"train\.cfg, {flag.split('=')[0]}: .* no whole number"):
+    with pytest.raises(
+        ValueError, match=rf"train\.cfg, {flag.split('=')[0]}: .* not a whole number"
+    ):
         estimate.table([made], [], estimate.Accelerators())
 
 

@@ -204,7 +204,7 @@ def test_damaged_results_are_noted(tmp_path):
 
 
 def test_no_study(tmp_path):
-    with pytest.raises(ValueError, match="is no directory"):
+    with pytest.raises(ValueError, match="is not a directory"):
         read.read(str(tmp_path / "none"))
     with pytest.raises(ValueError, match="holds no run"):
         read.read(str(tmp_path))

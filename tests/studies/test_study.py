@@ -96,7 +96,7 @@ def test_bad_input_is_one_line(plan, tmp_path):
         "give --plan=FILE": [],
         "does not exist": [f"--plan={tmp_path / 'none'}"],
         "use i/n": [f"--plan={plan}", "--shard=2/2", "--list"],
-        "is no directory": [f"--report={tmp_path / 'none'}"],
+        "is not a directory": [f"--report={tmp_path / 'none'}"],
         "--accelerators=0": [f"--plan={plan}", "--estimate", "--accelerators=0"],
         "--utilisation": [f"--plan={plan}", "--estimate", "--utilisation=2"],
         "--peak_tflops": [f"--plan={plan}", "--estimate", "--peak_tflops=inf"],
@@ -112,7 +112,7 @@ def test_bad_input_is_one_line(plan, tmp_path):
         "--plan runs a study and --report reads one": [f"--plan={plan}", "--report=x"],
         "--output is where --report=DIR goes": [f"--plan={plan}", "--output=x"],
         "give --list or --estimate": [f"--plan={plan}", "--list", "--estimate"],
-        f"--workdir={plan} is no directory": [f"--plan={plan}", "--list", f"--workdir={plan}"],
+        f"--workdir={plan} is not a directory": [f"--plan={plan}", "--list", f"--workdir={plan}"],
         f"--workdir={plan}/x cannot be written": [f"--plan={plan}", f"--workdir={plan}/x"],
         "--workdir=gs://b/x: name a directory of this": [f"--plan={plan}", "--workdir=gs://b/x"],
     }
