@@ -684,13 +684,9 @@ def last_layer_is_best(evidence: Evidence) -> Verdict:
     """Every network with skip-connections, pre_logits over each earlier layer on the same seeds:
     holds if it is above all of them beyond the noise in each network, does not hold if one layer
     is above it in one. A network's layers share its seeds, which count once. Linear probe."""
-    tested = holm(_layers(evidence, of_vgg=False))
-    return Verdict(
-        all_of(test.sign for test in tested.values()),
-        list(tested.values()),
-        "several layers of a pretrained network with skip-connections",
-        notes=_networks(tested),
-    )
+    tests = _layers(evidence, of_vgg=False)
+    needs = "several layers of a pretrained network with skip-connections"
+    return _each(tests, needs, notes=_networks(tests))
 
 
 @finding("VGG19-BN degrades towards its end", "4.5")
@@ -751,16 +747,13 @@ def revnet_on_rotation(evidence: Evidence) -> Verdict:
     beyond the noise on all images, does not hold if it is below beyond the noise on any. (The
     paper's 5 points are of its widest networks.) Linear probe on pre_logits."""
     cells = cells_of(evidence.of_one_width(), CELL[:3])
-    tested = holm(
-        {
-            key: cells.compare(f"{REVNET} over {RESNET}, {key[0]}", key, (*key[:2], RESNET))
-            for key in cells
-            if key[1:] == ("rotation", REVNET) and (*key[:2], RESNET) in cells
-        }
-    )
-    return Verdict(
-        all_of(test.sign for test in tested.values()),
-        list(tested.values()),
+    tests = {
+        key: cells.compare(f"{REVNET} over {RESNET}, {key[0]}", key, (*key[:2], RESNET))
+        for key in cells
+        if key[1:] == ("rotation", REVNET) and (*key[:2], RESNET) in cells
+    }
+    return _each(
+        tests,
         "both on rotation at one width",
         reasons=[
             evidence.lost("rotation", name)
@@ -825,12 +818,7 @@ def _wider(evidence: Evidence, fractions: Iterable[float]) -> Verdict:
                 images, task, architecture = network
                 label = f"{words(task)}, {architecture}, k {less[3]} to {more[3]}, {images}{labels}"
                 tests[fraction, more] = cells.compare(label, more, less)
-    tested = holm(tests)
-    return Verdict(
-        all_of(test.sign for test in tested.values()),
-        list(tested.values()),
-        "two widening factors of one task and architecture",
-    )
+    return _each(tests, "two widening factors of one task and architecture")
 
 
 @finding("A larger representation alone improves a thin network", "4.6")
@@ -905,9 +893,11 @@ def _of_figure6(evidence: Evidence) -> Cells[tuple[str, int, int]]:
     return cells_of(scores, ["images", "widening_factor", "features"])
 
 
-def _each(tests: Mapping[Hashable, Comparison], needs: str) -> Verdict:
+def _each(tests: Mapping[Hashable, Comparison], needs: str, **others: list[str]) -> Verdict:
+    """Holds if each comparison does."""
     tested = holm(tests)
-    return Verdict(all_of(test.sign for test in tested.values()), list(tested.values()), needs)
+    signs = (test.sign for test in tested.values())
+    return Verdict(all_of(signs), list(tested.values()), needs, **others)
 
 
 # --------------------------------------------------------------------------- 4.7: SGD schedules

@@ -14,7 +14,7 @@ PLACES = ("workdir", "data_dir", "saved_model", "representations_dir", "flagfile
 
 
 def lines_of(path: str, flag: str = "") -> list[str]:
-    """The lines of a flag file that are no comments.
+    """The lines of a flag file that are not comments.
 
     Args:
         path: the file.
@@ -57,7 +57,7 @@ def check(path: str, parents: tuple[str, ...] = ()) -> None:
 def read(lines: list[str]) -> dict[str, str]:
     """The values of `--name=value` lines; the last one of a name counts.
 
-    `--name` and `--noname` are booleans; lines that do not begin with `--` are no flags.
+    `--name` and `--noname` are booleans; lines that do not begin with `--` are not flags.
     """
     found = {}
     for line in lines:

@@ -142,9 +142,12 @@ def _runs(
     root: epath.Path, plans: record.Record, notes: _Notes
 ) -> tuple[list[_Run], dict[epath.Path, str]]:
     """The runs below a directory, and the names of those whose flags cannot be read."""
-    runs, damaged = [], {}
+    runs, damaged, names = [], {}, set()
     for path in _run_directories(root, set(), notes):
         name = run_files.printable(str(path.relative_to(root)))
+        while name in names:  # Those that are not text may look alike.
+            name += "'"
+        names.add(name)
         try:
             flags = run_files.read_flags(path / "flags.cfg")
             if not flags.keys() & {"task", "saved_model"}:

@@ -199,7 +199,7 @@ class Record:
         return {each.run for each in self.candidates if each.reason == rates.DIVERGED}
 
     def losers(self) -> set[str]:
-        """Candidates that are no networks of the study."""
+        """Candidates that are not networks of the study."""
         chosen = {each.run for each in self.candidates if each.chosen}
         return {each.run for each in self.candidates} - chosen
 

@@ -19,7 +19,7 @@ PRETEXT_METRICS = ("val_accuracy", "val_retrieval")
 
 
 class Layer(NamedTuple):
-    """What a probe found on a layer; see `measurements.Score`."""
+    """What a probe found on a layer; see `frames.py`."""
 
     features: int
     top1: float
@@ -29,7 +29,7 @@ class Layer(NamedTuple):
 
 
 class Results(NamedTuple):
-    """`results.json`; see `measurements.Score`."""
+    """`results.json`; see `frames.py`."""
 
     probe: str
     dataset: str

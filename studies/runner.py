@@ -60,7 +60,7 @@ def run_all(
     """Runs what is not finished, one run after another.
 
     What a run prints goes to `WORKDIR/logs/`. If it fails, its last line is reported and the others
-    go on; a network's evaluations need the network. Networks that another process is at work on
+    still run; a network's evaluations need the network. Networks that another process is at work on
     come last, and are waited for.
 
     Args:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from studies import markdown
 from studies.frames import ARCHITECTURES, NETWORK
 
-# Names of tasks and data sets are no formulas, whatever is in them.
+# Names of tasks and data sets are never formulas, whatever is in them.
 matplotlib.rcParams["text.parse_math"] = False
 
 # Pixels of a side, and characters of a name in it: more cannot be drawn, or not be read.
@@ -93,7 +93,7 @@ class Table:
         dpi = min(150.0, LARGEST_PICTURE / max(figure.get_size_inches()))
         for kind, options in (("png", {"dpi": dpi}), ("pdf", {"metadata": {"CreationDate": None}})):
             with (directory / f"{self.key}.{kind}").open("wb") as file, warnings.catch_warnings():
-                # The font has not every letter that a name may have; boxes stand for the others.
+                # The font lacks letters that a name may have; boxes stand for them.
                 warnings.filterwarnings("ignore", "Glyph")
                 # Names may be too long to leave room between them.
                 warnings.filterwarnings("ignore", "constrained_layout not applied")

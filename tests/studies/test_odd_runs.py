@@ -199,6 +199,15 @@ def test_a_probe_is_not_taken_for_that_of_a_network_with_the_same_name(tmp_path,
     assert {run[0] for run in found.scores.run} == {"a"}
 
 
+def test_networks_whose_names_look_alike_are_two(tmp_path):
+    for seed, name in enumerate((b"\xfe", b"\xff")):
+        run = synthetic.network(tmp_path, name=f"seed{seed}", seed=seed)
+        run.rename(tmp_path / os.fsdecode(name))
+    found = reader.read(str(tmp_path))
+    assert sorted(found.networks.seed) == [0, 1]
+    assert len(set(found.networks.name)) == 2
+
+
 ODD = [
     "$a^{b a_b__c_ \\frac{1}{2}%",
     "<b>&amp;</b> **bold**|cell [link](http://example.org) `code`",
