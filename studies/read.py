@@ -134,7 +134,7 @@ def _plans(root: epath.Path, notes: _Notes) -> record.Record:
     try:
         return record.Record(root)
     except ValueError as error:
-        notes.cannot_be_read(record.NAME, "it", error, "what is missing cannot be told")
+        notes.cannot_be_read(record.NAME, "it", error, "which runs are missing is not known")
         return record.Record(root / "logs")
 
 

@@ -57,13 +57,11 @@ def figure6(study: Study) -> Table:
 
 def of_most_sizes(study: Study) -> pd.DataFrame:
     """Linear probes of one task and architecture on the same images: those with the most widths
-    and sizes of `pre_logits` (`features`)."""
+    and sizes of `pre_logits` (`features`); of equals the paper's network, or the first by name."""
     of = ["images", "task", "architecture"]
     scores = study.probed("lbfgs")
     sized = scores[scores.groupby(of).representation_size.transform("max") > 0]
-    counts = sized.drop_duplicates([*of, "widening_factor", "features"]).value_counts(
-        of, sort=False
-    )
+    counts = sized.drop_duplicates([*of, "widening_factor", "features"]).groupby(of).size()
     if counts.empty:
         return sized
     chosen = max(counts.index, key=lambda key: (counts[key], key[1:] == PAPER_NETWORK))

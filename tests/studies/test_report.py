@@ -7,7 +7,7 @@ import re
 import pytest
 from matplotlib import pyplot
 
-from studies import findings, frames, published, rankings, rates, read
+from studies import findings, frames, published, rankings, rates, read, scale_figures
 from studies import report as pages
 from tests.studies import synthetic
 
@@ -180,6 +180,20 @@ def test_figures_6_to_8(report):
     curve = [row for row in rows(report, "figure8") if row["first_decay"] == "30"]
     assert len(curve) == 70
     assert {row["seeds"] for row in curve} == {"3"}
+
+
+def test_figure_6_takes_the_same_network_at_every_call(tmp_path):
+    """Of two with as many sizes that of the paper, or the first by name."""
+    for task in ("jigsaw", "exemplar"):
+        for architecture in ("vgg19_bn", "revnet50"):
+            run = synthetic.network(
+                tmp_path, task=task, architecture=architecture, representation_size=64
+            )
+            synthetic.probe(run, 0.5, features=64)
+    assert "of revnet50, exemplar," in scale_figures.figure6(read.read(str(tmp_path))).note
+    run = synthetic.network(tmp_path, architecture="revnet50", representation_size=64)
+    synthetic.probe(run, 0.5, features=64)
+    assert "of revnet50, rotation," in scale_figures.figure6(read.read(str(tmp_path))).note
 
 
 def test_findings_that_were_put_in_are_found(study):
