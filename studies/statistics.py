@@ -2,16 +2,13 @@
 
 import dataclasses
 import warnings
-from collections.abc import Hashable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
 RESAMPLES = 2000
-
-Item = TypeVar("Item")
-Key = TypeVar("Key", bound=Hashable)
 
 
 class Spread(NamedTuple):
@@ -20,11 +17,6 @@ class Spread(NamedTuple):
     mean: float
     deviation: float | None
     count: int
-
-    def __str__(self) -> str:
-        """In per cent, as in `84.6 ± 1.0 (3)`."""
-        deviation = "" if self.deviation is None else f" ± {100 * self.deviation:.1f}"
-        return f"{100 * self.mean:.1f}{deviation} ({self.count})"
 
 
 def spread(values: Sequence[float]) -> Spread:
