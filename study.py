@@ -13,7 +13,7 @@ import sys
 
 from etils import epath
 
-from studies import place, plan, rates, record, run_files, runner, runs
+from studies import plan, rates, record, run_files, runner, runs, study_directory
 from studies.cost import estimate
 from training import command_line, locks, options
 from training.options import option
@@ -102,9 +102,9 @@ def main(argv: list[str]) -> None:
         print(estimate.table(jobs, own_choices, accelerators))
         return
 
-    # ---------------------------------------------------------------- place
+    # ---------------------------------------------------------------- directory
     name = epath.Path(config.plan).stem
-    study = place.Place(
+    study = study_directory.StudyDirectory(
         epath.Path(config.workdir or epath.Path("runs") / name), config.data_dir or ""
     )
     study.make()
@@ -143,7 +143,7 @@ def main(argv: list[str]) -> None:
     if candidates:
         runner.run_all(candidates, study, candidates=True)
     decisions = decide()
-    # That the loss was not finite at a rate is an answer, and no failure.
+    # That the loss was not finite at a rate is an answer, not a failure.
     failed = [job.train.name for job in runner.open_candidates(needed, study)]
     for choice in needed:
         print(f"learning rate of {choice}: {decisions[choice.base.pair]}", flush=True)
@@ -161,11 +161,13 @@ def main(argv: list[str]) -> None:
 
 def report(config: StudyOptions) -> None:
     """Reads what was measured, and writes the tables and figures."""
-    from studies import collect, page  # Importing matplotlib takes as long as all else of a plan.
+    # Importing pandas and matplotlib takes longer than all else of a plan.
+    from studies import read
+    from studies import report as pages
 
     if not config.report:
         raise ValueError("--report names no directory: give that of a study")
-    study = collect.read(config.report)
+    study = read.read(config.report)
     directory = epath.Path(config.output or epath.Path(config.report) / "report")
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -173,7 +175,7 @@ def report(config: StudyOptions) -> None:
         arguments += [f"--output={config.output}"] if config.output else []
         commands = [*study.commands, shlex.join(["python", "study.py", *arguments])]
         title = f"Study {run_files.printable(epath.Path(config.report).name)}"
-        print(page.write(study, title, commands, directory))
+        print(pages.write(study, title, commands, directory))
     except OSError as error:
         reason = "is a file" if directory.is_file() else f"cannot be written ({error.strerror})"
         raise ValueError(

@@ -5,25 +5,27 @@ import html.parser
 import re
 
 import pytest
+from matplotlib import pyplot
 
-from studies import collect, findings, page, published, rankings, rates
+from studies import findings, frames, published, rankings, rates, read, scale_figures
+from studies import report as pages
 from tests.studies import synthetic
 
 KEYS = ("tasks_by_layer", "table1", "table2", *(f"figure{number}" for number in range(2, 9)))
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory) -> collect.Study:
+def study(tmp_path_factory) -> frames.Study:
     root = tmp_path_factory.mktemp("study")
     synthetic.whole_study(root)
     synthetic.record(root, runs=["a-run-that-never-was"])
-    return collect.read(str(root))
+    return read.read(str(root))
 
 
 @pytest.fixture(scope="module")
 def report(study, tmp_path_factory):
     directory = tmp_path_factory.mktemp("report")
-    page.write(study, "A study", ["python study.py --report=it"], directory)
+    pages.write(study, "A study", ["python study.py --report=it"], directory)
     return directory
 
 
@@ -31,7 +33,7 @@ def rows(report, key: str) -> list[dict[str, str]]:
     return list(csv.DictReader((report / f"{key}.csv").open()))
 
 
-def test_every_exhibit_has_its_files(report):
+def test_every_table_has_its_files(report):
     for key in KEYS:
         assert (report / f"{key}.csv").stat().st_size > 50, key
         assert "| ---" in (report / f"{key}.md").read_text(), key
@@ -68,10 +70,10 @@ def test_the_page_opens_from_disk(report):
 def test_table_1_has_means_spreads_and_seeds(report, study):
     values = [
         score.top1
-        for score in study.scores
+        for score in study.scores.itertuples()
         if (score.dataset, score.probe, score.layer, score.train_fraction)
         == ("scenes", "lbfgs", "pre_logits", 1)
-        and (score.network.task, score.network.architecture) == ("jigsaw", "resnet50_v1")
+        and (score.task, score.architecture) == ("jigsaw", "resnet50_v1")
     ]
     assert len(values) == 3
     (row,) = [
@@ -112,7 +114,7 @@ def test_the_papers_number_stands_beside_the_measured_one(tmp_path):
     # On the other table's images, where the numbers do not belong.
     synthetic.probe(run, 0.4, probe="sgd", dataset="imagenet2012", val_split="val", epochs=9)
     synthetic.probe(run, 0.4, dataset="imagenet2012", layers=("pre_logits",))
-    page.write(collect.read(str(tmp_path)), "ImageNet", [], tmp_path / "report")
+    pages.write(read.read(str(tmp_path)), "ImageNet", [], tmp_path / "report")
     measured = {row["mean"]: row for row in rows(tmp_path / "report", "table1") if row["mean"]}
     assert measured["0.4"]["paper_percent"] == ""
     row = measured["0.51"]
@@ -180,6 +182,20 @@ def test_figures_6_to_8(report):
     assert {row["seeds"] for row in curve} == {"3"}
 
 
+def test_figure_6_takes_the_same_network_at_every_call(tmp_path):
+    """Of two with as many sizes that of the paper, or the first by name."""
+    for task in ("jigsaw", "exemplar"):
+        for architecture in ("vgg19_bn", "revnet50"):
+            run = synthetic.network(
+                tmp_path, task=task, architecture=architecture, representation_size=64
+            )
+            synthetic.probe(run, 0.5, features=64)
+    assert "of revnet50, exemplar," in scale_figures.figure6(read.read(str(tmp_path))).note
+    run = synthetic.network(tmp_path, architecture="revnet50", representation_size=64)
+    synthetic.probe(run, 0.5, features=64)
+    assert "of revnet50, rotation," in scale_figures.figure6(read.read(str(tmp_path))).note
+
+
 def test_findings_that_were_put_in_are_found(study):
     found = {finding.claim: finding for finding in findings.findings(study)}
     unseen = {
@@ -201,10 +217,35 @@ def test_findings_that_were_put_in_are_found(study):
 
 def test_an_empty_study_has_gaps_and_no_errors(tmp_path):
     synthetic.network(tmp_path)
-    page.write(collect.read(str(tmp_path)), "Empty", [], tmp_path / "report")
+    pages.write(read.read(str(tmp_path)), "Empty", [], tmp_path / "report")
     assert "Nothing measured yet." in (tmp_path / "report" / "figure6.md").read_text()
     verdicts = {row["verdict"] for row in rows(tmp_path / "report", "findings")}
     assert verdicts == {"cannot be seen"}
+
+
+LITTLE = {
+    "an untrained network": ({"epochs": 0}, {}),
+    "another probe": ({}, {"probe": "knn"}),
+    "an MLP probe": ({}, {"probe": "mlp", "epochs": 9}),
+    "no pretext accuracy": ({"pretext": None}, {}),
+    "one layer": ({}, {"layers": ("block1",)}),
+    "no layer": ({}, {"layers": ()}),
+    "few labels alone": ({}, {"train_fraction": 0.1}),
+    "a representation size alone": ({"representation_size": 64}, {}),
+    "SGD without a curve": ({}, {"probe": "sgd", "epochs": 9}),
+}
+
+
+@pytest.mark.parametrize(("of_network", "of_probe"), LITTLE.values(), ids=LITTLE)
+def test_little_that_was_measured_has_gaps_and_no_errors(tmp_path, of_network, of_probe):
+    synthetic.probe(synthetic.network(tmp_path, **of_network), 0.5, **of_probe)
+    study = read.read(str(tmp_path))
+    for make in pages.TABLES:
+        table = make(study)
+        assert table.csv().endswith("\n")
+        assert table.markdown().startswith("## ")
+        if table.has_figure:
+            pyplot.close(table.draw())
 
 
 def test_learning_rates_are_in_the_report(tmp_path):
@@ -217,10 +258,10 @@ def test_learning_rates_are_in_the_report(tmp_path):
     ]
     choice = {"networks": "rotation", "chosen": 0.01, "reason": "", "candidates": candidates}
     synthetic.record(tmp_path, runs=["low", "highest"], choices=[choice])
-    study = collect.read(str(tmp_path))
-    assert [network.name for network in study.networks] == ["low"]
+    study = read.read(str(tmp_path))
+    assert list(study.networks.name) == ["low"]
     assert study.missing == study.notes == ()
-    page.write(study, "A study", [], tmp_path / "report")
+    pages.write(study, "A study", [], tmp_path / "report")
     text = (tmp_path / "report" / "index.md").read_text()
     assert "| rotation | 0.1 | 30.0 |  | high |" in text
     assert "| rotation | 0.01 | 50.0 | **chosen, the lowest** | low |" in text
@@ -234,7 +275,7 @@ def test_networks_at_chance_are_named(tmp_path):
         run = synthetic.network(tmp_path, seed=seed, pretext=accuracy, name=f"seed{seed}")
         synthetic.probe(run, 0.2)
     synthetic.network(tmp_path, task="exemplar", pretext=0.02)
-    page.write(collect.read(str(tmp_path)), "A study", [], tmp_path / "report")
+    pages.write(read.read(str(tmp_path)), "A study", [], tmp_path / "report")
     for name in ("index.md", "index.html"):
         text = (tmp_path / "report" / name).read_text()
         assert "seed0: 26.0% on held-out images, where chance is 25.0%" in text

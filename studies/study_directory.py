@@ -1,4 +1,4 @@
-"""Where a study is: its commands, what is finished there, who is at work there."""
+"""The directory of a study: its commands, what is finished there, who is at work there."""
 
 import contextlib
 import dataclasses
@@ -16,15 +16,13 @@ from training import locks
 from training.regular_files import is_regular
 
 PROGRAMS = pathlib.Path(__file__).parent.parent
-# What `command` adds: where things are, which does not change a result.
-PLACES = ("workdir", "data_dir", "saved_model", "representations_dir", "flagfile")
 # Of a log, to find its last line in.
 TAIL = 65536
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-    """Where a study is.
+class StudyDirectory:
+    """The directory of a study.
 
     Attributes:
         workdir: the directory that holds all run directories.
@@ -43,7 +41,7 @@ class Place:
         if "://" in str(self.workdir):
             raise ValueError(f"--workdir={self.workdir}: name a directory of this machine")
         if self.workdir.exists() and not self.workdir.is_dir():
-            raise ValueError(f"--workdir={self.workdir} is no directory; name another")
+            raise ValueError(f"--workdir={self.workdir} is not a directory; name another")
         try:
             (self.workdir / "logs").mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -121,12 +119,7 @@ class Place:
             there = run_files.read_flags(self.workdir / run.name / "flags.cfg")
         except ValueError:
             return False
-        wanted = flag_files.expand(run.flags)
-        return all(
-            name in there and flag_files.same(there[name], value)
-            for name, value in wanted.items()
-            if name not in PLACES
-        )
+        return flag_files.agree(there, flag_files.expand(run.flags))
 
 
 def _is_export(directory: epath.Path) -> bool:

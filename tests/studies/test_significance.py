@@ -6,7 +6,7 @@ import itertools
 import pytest
 from scipy import stats
 
-from studies.judgements import Cells, Comparison, all_of, any_of, holm, rank_agreement, turned
+from studies.significance import Cells, Comparison, all_of, any_of, holm, opposite, rank_agreement
 
 
 def cells(**values: list[float]) -> Cells[str]:
@@ -96,7 +96,7 @@ def test_the_logic_of_verdicts():
     assert any_of([-1, 0]) == 0
     assert any_of([-1, -1]) == -1
     assert all_of([]) == any_of([]) == 0
-    signs = {(a, b): turned(a, b) for a, b in itertools.product((1, 0, -1), repeat=2)}
+    signs = {(a, b): opposite(a, b) for a, b in itertools.product((1, 0, -1), repeat=2)}
     assert [pair for pair, sign in signs.items() if sign == 1] == [(1, -1), (-1, 1)]
     assert [pair for pair, sign in signs.items() if sign == -1] == [(1, 1), (-1, -1)]
 

@@ -1,4 +1,4 @@
-"""Statistical judgements of few seeds: differences, Holm's correction, three-valued verdicts.
+"""Tests of significance with few seeds: differences, Holm's correction, three-valued verdicts.
 
 A difference of means is tested by Welch's t with a floor: the variance of a cell (the seeds of one
 network) is never taken smaller than the variance pooled over all cells of its kind, because that of
@@ -20,6 +20,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from studies.statistics import RESAMPLES, Spread, coefficients_of_rows, spread
@@ -197,7 +198,7 @@ def any_of(signs: Iterable[int]) -> int:
     return max(signs, default=0)
 
 
-def turned(first: int, second: int) -> int:
+def opposite(first: int, second: int) -> int:
     """Whether two signs are opposite: 1 if so, -1 if they are the same, 0 if one is 0."""
     return -first * second
 
@@ -255,3 +256,31 @@ def rank_agreement(
     elif high < ALIKE and any_turned:
         sign = -1
     return RankAgreement(sign, f"{text} [{low:.2f}, {high:.2f}], p of Kendall's τ {p_text(p)}")
+
+
+def cells_of(
+    frame: pd.DataFrame,
+    by: list[str],
+    value: str = "top1",
+    alike: Callable[[tuple], Hashable] = lambda key: key[0],
+) -> Cells[tuple]:
+    """A value of networks by these columns and seed; a seed that ran twice counts once."""
+    found: dict[tuple, dict[int, float]] = {}
+    finite = frame[np.isfinite(frame[value])]
+    for *key, seed, number in finite[[*by, "seed", value]].itertuples(index=False, name=None):
+        found.setdefault(tuple(key), {}).setdefault(seed, number)
+    return Cells(found, alike)
+
+
+def gains(
+    first: Cells,
+    second: Cells,
+    pairs: Mapping[Key, tuple[Hashable, Hashable]],
+    alike: Callable[[Key], Hashable] = lambda key: key[0],
+) -> Cells[Key]:
+    """What a cell of `first` has over one of `second`, seed by seed of the networks in both."""
+    found = {}
+    for key, (more, less) in pairs.items():
+        values, others = first.values_by_seed[more], second.values_by_seed[less]
+        found[key] = {seed: values[seed] - others[seed] for seed in values if seed in others}
+    return Cells({key: seeds for key, seeds in found.items() if seeds}, alike)
