@@ -6,10 +6,10 @@ cutting the rectangle out. Everything else that happens to an image happens on t
 
 Views to train a network on are uint8, resized bilinearly, and decode no more pixels of a JPEG than
 they need (see `data.encoded`). Views that representations are measured on, those that a probe is
-trained on among them, are resized by area from the fully decoded image, [C], and are float32 as
-there. To round them to uint8 would add noise of 0.29 rms and save no time on the host: what it
-saves in copying it spends in rounding. (It would save memory: a batch of 2048 views of 224×224
-takes 1.2 GB and not 0.3.)
+trained on among them, are resized by area from the fully decoded image and are float32, both as in
+the released code. To round them to uint8 would add noise of 0.29 rms and save no time on the host:
+what it saves in copying it spends in rounding. (It would save memory: a batch of 2048 views of
+224×224 takes 1.2 GB and not 0.3.)
 """
 
 import dataclasses
@@ -114,10 +114,10 @@ class InceptionCrop:
     how it was turned. Half of the rectangles are therefore drawn for the transposed image: an
     aspect and its inverse are equally likely.
 
-    [C] No rectangle covers less than a tenth of the image, however small the area drawn: one that
-    does is drawn again, up to 100 times, after which the view is the whole image. That is the fate
-    of every view of an image with one side more than 13⅓ times the other, because no rectangle of
-    these aspects is large enough there.
+    As in the released code, no rectangle covers less than a tenth of the image, however small the
+    area drawn: one that does is drawn again, up to 100 times, after which the view is the whole
+    image. That is the fate of every view of an image with one side more than 13⅓ times the other,
+    because no rectangle of these aspect ratios is large enough there.
 
     Attributes:
         crop_size: pixels of the view's sides.

@@ -47,9 +47,9 @@ def pool(maps: tf.Tensor, kind: str = "max", max_features: int = MAX_FEATURES) -
 
 
 def pool_patches(maps: tf.Tensor, kind: str = "max", max_features: int = MAX_FEATURES) -> tf.Tensor:
-    """Pools the map of every patch by itself, then averages over the patches of an image, [C].
+    """Pools the map of every patch by itself, then averages over the patches of an image.
 
-    The two do not commute when the largest values stay.
+    This is the released code's order; pooling by maximum and averaging do not commute.
 
     Args:
         maps: (N, patches, H, W, C) or (N, patches, C), float; only N may be unknown.

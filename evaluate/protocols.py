@@ -1,7 +1,7 @@
 """The paper's ways of training a probe by gradient descent (section 3.3, its supplement, 4.3, 4.7).
 
-PAPER.md's supplement names no penalty for the linear probe by SGD, so it has none here; batches of
-1024 for the patch tasks are for the caller to choose.
+The supplement names no penalty for the linear probe by SGD, so there is none here; the batch of
+1024 for the patch tasks is left to the caller.
 """
 
 import dataclasses

@@ -141,8 +141,9 @@ class CachedExamples:
 class AugmentedExamples:
     """Random crops of a split's images through the frozen network (section 3.3).
 
-    [C] The smaller side is resized to `options.resize_size`, by area as where the probe is
-    measured, and a random square of `options.crop_size` is cut out; views are not mirrored.
+    As in the released code, the smaller side is resized to `options.resize_size`, by area as where
+    the probe is measured, and a random square of `options.crop_size` is cut out; views are not
+    mirrored.
 
     Args:
         model: the network; loaded in the strategy's scope.

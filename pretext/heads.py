@@ -18,9 +18,9 @@ def patch_head(
     """Linear layer, batch normalisation, ReLU, dropout, linear layer.
 
     The paper's "two hidden layer" perceptron (section 3.2) counts the embeddings themselves as the
-    first. [C] Its momentum 0.997 and epsilon 1e-5, its weight decay 5e-4 as 0.5·wd·‖W‖² and its
-    initial values are fixed and not those of the backbone: kernels from a truncated normal
-    distribution of deviation 0.005, hidden biases 0.1.
+    first. Momentum 0.997, epsilon 1e-5, weight decay 5e-4 (as 0.5·wd·‖W‖²) and the initial values
+    (kernels from a truncated normal distribution of standard deviation 0.005, hidden biases 0.1)
+    are the released code's; they are fixed and differ from the backbone's.
 
     Args:
         input_size: of the concatenated embeddings, C · K for K patches.

@@ -2,7 +2,7 @@
 
 The nine patches of an image pass the network once. Their embeddings are concatenated in the order
 of each of 16 permutations, drawn for the image from a fixed set of 100, and a perceptron with a
-hidden layer says which permutation it is. ([C] draws 8 for a whole batch.)
+hidden layer says which permutation it is. (The released code draws 8 for a whole batch.)
 """
 
 import keras

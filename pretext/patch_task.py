@@ -15,7 +15,7 @@ from pretext.classification import ACCURACIES, accuracies, cross_entropy
 from pretext.heads import patch_head
 from pretext.task import Batch, Representations, TaskOptions, check_embedded_views
 
-# [C] A network is probed on a central 192×192 of images whose smaller side has 224 pixels.
+# The released code probes on a central 192×192 of images whose smaller side has 224 pixels.
 RESIZE_PER_CROP = 224 / 192
 
 
@@ -51,7 +51,7 @@ class PatchTask:
         self.constants: dict[str, np.ndarray] = {}
 
     def backbone_options(self, architecture: str) -> dict[str, object]:
-        """[C] Smaller strides suit the small patches; VGG's pooling has none to change."""
+        """The released code's smaller strides for patches; VGG has no such options."""
         options: dict[str, object] = {"image_size": self.options.patch_size}
         if architecture != "vgg19_bn":
             options |= {"root_stride": 1, "block_strides": (2, 2, 1)}

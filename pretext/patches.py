@@ -168,8 +168,8 @@ def average(representations: dict[str, tf.Tensor], patches: int) -> dict[str, tf
 def concatenate_permuted(embeddings: tf.Tensor, permutations: tf.Tensor) -> tf.Tensor:
     """Concatenates the embeddings of an image's patches in the order of each permutation.
 
-    [C] The patch is the fastest index: value c · K + p is channel c of the patch that the
-    permutation puts in place p.
+    As in the released code, the patch is the fastest index: value c · K + p is channel c of the
+    patch that the permutation puts in place p.
 
     Args:
         embeddings: (N, K, C), one for each patch.
@@ -187,8 +187,8 @@ def concatenate_permuted(embeddings: tf.Tensor, permutations: tf.Tensor) -> tf.T
 def pairs(embeddings: tf.Tensor) -> tf.Tensor:
     """Pairs every outer patch with the centre one, in the order of the outer patches.
 
-    [C] As in `concatenate_permuted` the patch is the fastest index: value 2c is channel c of the
-    outer patch, 2c + 1 that of the centre.
+    As in `concatenate_permuted`, and in the released code, the patch is the fastest index: value 2c
+    is channel c of the outer patch, 2c + 1 that of the centre.
 
     Takes (N, K, C) and returns (N, K − 1, 2C); raises a ValueError if K has no centre.
     """

@@ -1,6 +1,6 @@
 """The supervised baseline: the same training with labels instead of a pretext task.
 
-[C] ResNet50, batch 256, learning rate 0.1, 90 epochs with decays after 30, 60 and 80.
+Released code: ResNet50, batch 256, learning rate 0.1, 90 epochs with decays after 30, 60 and 80.
 """
 
 import keras

@@ -23,7 +23,8 @@ def semi_hard_triplet_loss(
     farthest negative of the anchor; where the anchor has no negative at all, D(a, n) counts as 0.
     These are the values of TF-slim and TensorFlow Addons ("squared-L2"), also in their gradients:
     negatives at the same distance share it equally. The embeddings are taken as they are: normalise
-    them before ([C] normalises over the batch axis, an error; see the README).
+    them before. (The released code normalises over the batch axis, which is an error; see the
+    README.)
 
     Args:
         embeddings: (B, D) floats, computed in float32 whatever their dtype.

@@ -1,4 +1,4 @@
-"""The learning rate by step (PAPER section 3.2's supplement; the released code's boundaries)."""
+"""The learning rate by step (paper, section 3.2 and supplement; the released code's boundaries)."""
 
 import dataclasses
 import math
