@@ -69,8 +69,8 @@ class RunOptions:
     val_split: str = option("val", "Labelled images to measure the probes on.")
     train_fraction: float = option(
         1.0,
-        "Of the training split's labels, what the probes get: as many images of every class, the "
-        "same ones for every layer and model.",
+        "The fraction of the training split's labels that the probes get: as many images of every "
+        "class, the same ones for every layer and model.",
         minimum=0,
         maximum=1,
     )
@@ -79,7 +79,7 @@ class RunOptions:
     )
     checkpoint_every_steps: int = option(
         500,
-        "Of sgd, mlp: steps between two checkpoints.",
+        "For sgd, mlp: steps between two checkpoints.",
         minimum=1,
         maximum=10**9,
         may_differ=True,
@@ -87,8 +87,8 @@ class RunOptions:
     )
     seed: int = option(
         0,
-        "Of --train_fraction's images and of the held-out fifth; of sgd, mlp: of all random "
-        "choices.",
+        "The seed of --train_fraction's images and of the held-out fifth; for sgd, mlp: of all "
+        "random choices.",
         minimum=0,
         maximum=2**31 - 1,
     )
@@ -115,7 +115,7 @@ def main(argv: list[str]) -> None:
         comparison.compare([*run.compare, *argv[1:]], epath.Path(run.workdir or "."))
         return
     if len(argv) > 1:
-        raise ValueError(f"what is {argv[1]}? Every option begins with -- and a name")
+        raise ValueError(f"unexpected argument {argv[1]}: give every option as --name=value")
     data_options = options.read(DataOptions)
     extraction = options.read(ExtractOptions, max_bad_fraction=data_options.max_bad_fraction)
     probe = options.read(ProbeOptions, seed=run.seed)
@@ -123,7 +123,7 @@ def main(argv: list[str]) -> None:
     devices = options.read(DeviceOptions)
     flag_texts = options.texts(run, data_options, extraction, probe, training_options, devices)
     for name in options.inapplicable(*GROUPS, chosen=probe.probe):
-        logging.warning("--%s says nothing to --probe=%s and is ignored", name, probe.probe)
+        logging.warning("--%s does not apply to --probe=%s and is ignored", name, probe.probe)
     low_data.check_fraction(run.train_fraction)
     protocol = None
     if probe.probe in protocols.PAPER:

@@ -52,7 +52,7 @@ def files(
     """
     try:
         if not is_regular(path):
-            raise OSError("it is no regular file")
+            raise OSError("it is not a regular file")
         with path.open("rb") as file:
             zipped = file.read(len(GZIP)) == GZIP
             file.seek(0)
@@ -90,4 +90,4 @@ def _files_in(stream: BinaryIO, wanted: Callable[[str], bool]) -> Iterator[tuple
         # overwritten with zeros there is more.
         while rest := archive.fileobj.read(READ_AT_ONCE):
             if any(rest):
-                raise tarfile.ReadError("there is something behind its end")
+                raise tarfile.ReadError("there is data after its end")

@@ -38,7 +38,9 @@ def load(name: str, split: str, data_dir: str | None) -> Records:
     builder = prepared(name, data_dir)
     features = builder.info.features
     if "image" not in features or not isinstance(features["image"], tfds.features.Image):
-        raise ValueError(f"{name} is no image data set: it has the features {', '.join(features)}")
+        raise ValueError(
+            f"{name} is not an image data set: it has the features {', '.join(features)}"
+        )
     sizes = {key: info.num_examples for key, info in builder.info.splits.items()}
     use = (
         f"use {', '.join(splits.NAMES)} or TFDS' notation over {', '.join(sizes)} for "
@@ -196,8 +198,8 @@ def _clear_the_way(path: epath.Path) -> None:
         path.rmdir()
         return
     raise ValueError(
-        f"{path} holds no whole data set (it lacks dataset_info.json or features.json): delete it "
-        "to prepare the data set again"
+        f"{path} does not hold a complete data set (it lacks dataset_info.json or features.json): "
+        "delete it to prepare the data set again"
     )
 
 

@@ -64,7 +64,9 @@ def load(
         raise ValueError("--dataset=folder needs --data_dir, the directory with the images")
     root = epath.Path(data_dir)
     if not root.is_dir():
-        raise ValueError(f"--data_dir={data_dir} is no directory: put your JPEG or PNG files there")
+        raise ValueError(
+            f"--data_dir={data_dir} is not a directory: put your JPEG or PNG files there"
+        )
     if split not in (*splits.NAMES, "all"):
         names = ", ".join((*splits.NAMES, "all"))
         raise ValueError(
@@ -210,8 +212,8 @@ def _warn_of_images_outside(data_dir: str, images: list[_Image]) -> None:
         more = ", …" if len(where) > 5 else ""
         _warn(
             data_dir,
-            f"{len(outside)} of {len(images)} images lie outside of the folders of the splits and "
-            f"are used with split all alone: {folders}{more}",
+            f"{len(outside)} of {len(images)} images lie outside the folders of the splits and are "
+            f"used only with split all: {folders}{more}",
         )
 
 
@@ -224,7 +226,7 @@ def _warn_of_odd_classes(data_dir: str, images: list[_Image]) -> None:
     if unlabelled and labels != {""}:
         _warn(
             data_dir,
-            f"{len(unlabelled)} of {len(images)} images lie in no class's folder, so none has a "
+            f"{len(unlabelled)} of {len(images)} images lie in no class folder, so no image has a "
             f"label: {listing.named(unlabelled)}",
         )
     for part in ("val", "test"):
@@ -233,12 +235,12 @@ def _warn_of_odd_classes(data_dir: str, images: list[_Image]) -> None:
             count = sum(image.part == part and image.label in unknown for image in images)
             _warn(
                 data_dir,
-                f"{len(unknown)} of the {len(of_part[part])} classes of the {part} images are none "
-                f"of the training images' classes: {listing.named(unknown)} ({count} images)",
+                f"{len(unknown)} of the {len(of_part[part])} classes of the {part} images have no "
+                f"training images: {listing.named(unknown)} ({count} images)",
             )
     by_lower_case = collections.defaultdict(list)
     for label in labels:
         by_lower_case[label.casefold()].append(label)
     for same in by_lower_case.values():
         if len(same) > 1:
-            _warn(data_dir, f"classes that differ in case alone: {listing.named(same)}")
+            _warn(data_dir, f"classes that differ only in case: {listing.named(same)}")

@@ -117,7 +117,7 @@ def _records(
     if count is not None and index.images != count:
         raise ValueError(
             f"{directory} holds {index.images} images in {official} instead of the {count} that "
-            "dataset_info.json tells of: prepare it again"
+            "dataset_info.json records: prepare it again"
         )
     if not index.named and split in ("train", "val"):
         tqdm.write(

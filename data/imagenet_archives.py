@@ -67,6 +67,6 @@ def _check_training(archive: epath.Path, bar: tqdm) -> None:
 
 def _another(archive: epath.Path, found: str, expected: str) -> ValueError:
     return ValueError(
-        f"{archive} is another archive than its name says: it holds {found!r} where {expected} "
-        "should be"
+        f"{archive} is not the archive that its name says: it holds {found!r} where "
+        f"{expected} is expected"
     )

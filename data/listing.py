@@ -69,13 +69,13 @@ class Listing:
             kinds = [f"{n} {kind or 'without one'}" for kind, n in self.passed_over.most_common()]
             more = ", …" if len(kinds) > 10 else ""
             lines.append(
-                f"{count} {_plural('file', count)} passed over by extension: "
-                f"{', '.join(kinds[:10])}{more} (what is read: {' '.join(EXTENSIONS)})"
+                f"{count} {_plural('file', count)} skipped by extension: "
+                f"{', '.join(kinds[:10])}{more} (supported: {' '.join(EXTENSIONS)})"
             )
         for paths, thing, why in (
-            (self.irregular, "name", "passed over, no regular file (a link to nothing, a pipe, …)"),
-            (self.repeated, "link", "not followed, to what is read under another name"),
-            (self.results, "directory", "not read, with results of these programs"),
+            (self.irregular, "name", "skipped, not a regular file (a dangling link, a pipe, …)"),
+            (self.repeated, "link", "not followed, target read under another name"),
+            (self.results, "directory", "not read, results of these programs"),
         ):
             if paths:
                 lines.append(f"{len(paths)} {_plural(thing, len(paths))} {why}: {named(paths)}")

@@ -69,14 +69,14 @@ def main(argv: list[str]) -> None:
     sheet = sheet_path(config.contact_sheet or f"{re.sub('[/:]', '_', name)}_contact_sheet.png")
     if name == "folder" and config.data_dir and is_below(sheet, config.data_dir):
         raise ValueError(
-            f"{sheet} would become an image of the data set: name another place, --contact_sheet=…"
+            f"{sheet} would become an image of the data set: give another path, --contact_sheet=…"
         )
 
     # ---------------------------------------------------------------- preparation
     layout = layout_of(name, config.data_dir)
     if layout == "TFDS":
         if config.manual_dir and not epath.Path(config.manual_dir).is_dir():
-            raise ValueError(f"--manual_dir={config.manual_dir} is no directory with archives")
+            raise ValueError(f"--manual_dir={config.manual_dir} is not a directory with archives")
         builders.prepared(name, config.data_dir, config.manual_dir)
     elif config.manual_dir:
         raise ValueError(f"--manual_dir: {name} in {config.data_dir} is a {layout} already")
@@ -165,10 +165,10 @@ def sheet_path(name: str) -> epath.Path:
     try:
         path = epath.Path(name)
         if path.exists() and not is_regular(path):
-            raise ValueError("no file, but something else, is there")
+            raise ValueError("something that is not a file is in its place")
         above = next(folder for folder in path.parents if folder.exists())
         if not above.is_dir():
-            raise ValueError(f"{above} is no directory")
+            raise ValueError(f"{above} is not a directory")
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"--contact_sheet={name} cannot be written: {reason(error)}") from error
     return path

@@ -120,7 +120,7 @@ def stats(paths: list[str]) -> list[File]:
         except tf.errors.OpError as error:
             raise ValueError(f"{path} cannot be read: {reason(error)}") from error
         if not is_regular(path):
-            raise ValueError(f"{path} is no regular file")
+            raise ValueError(f"{path} is not a regular file")
         return File(found.length, found.mtime_nsec)
 
     with concurrent.futures.ThreadPoolExecutor(READ_AT_ONCE) as pool:

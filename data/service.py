@@ -38,7 +38,7 @@ class DataService:
     def __post_init__(self) -> None:
         if not grpc_server.place(self.address):
             raise ValueError(
-                f"--data_service={self.address} is no address: use grpc://HOST:PORT of a "
+                f"--data_service={self.address} is not an address: use grpc://HOST:PORT of a "
                 "tf.data service's dispatcher"
             )
         if not 1 <= self.jobs <= MOST_JOBS:
@@ -96,7 +96,7 @@ class DataService:
                 raise
             raise ValueError(
                 f"the tf.data service at {self.address} lost a worker at step {step}; run again to "
-                "go on from the last checkpoint"
+                "resume from the last checkpoint"
             ) from error
         finally:
             left.set()
@@ -106,8 +106,8 @@ class DataService:
             problem = grpc_server.problem(self.address, GET_VERSION)
             if problem and not left.is_set():
                 interruption.fail(
-                    f"the tf.data service at {self.address} does not answer any more at step "
-                    f"{step} ({problem}); start it and run again to go on from the last checkpoint"
+                    f"the tf.data service at {self.address} no longer answers at step "
+                    f"{step} ({problem}); start it and run again to resume from the last checkpoint"
                 )
 
     def _job(self, batches: tf.data.Dataset) -> tf.data.Dataset:

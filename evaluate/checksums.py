@@ -38,7 +38,7 @@ class Part:
         part = cls(fields["records"], fields["rows"], dict(fields["crc32"]))
         numbers = [part.records, part.rows, *part.crc32.values()]
         if not all(type(number) is int for number in numbers):
-            raise TypeError("its numbers are none")
+            raise TypeError("its numbers are not integers")
         rows, records = part.rows - before.rows, part.records - before.records
         if not 0 <= rows <= records or not records:
             raise ValueError("its parts do not follow one another")
@@ -73,7 +73,7 @@ def whole_parts(
         progress: called with the number of bytes that were read.
     """
     if not os.path.isfile(path):
-        return 0, "is missing" if not os.path.exists(path) else "is no file"
+        return 0, "is missing" if not os.path.exists(path) else "is not a file"
     before = 0
     with open(path, "rb", buffering=0) as file:
         for number, part in enumerate(parts):

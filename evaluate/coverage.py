@@ -46,8 +46,8 @@ def check(
     size = len(validation_labels)
     if overlap:
         logging.warning(
-            "overlapping splits: %d of the validation split's images are among the training "
-            "split's; the accuracy is not one on images that the probe has not seen",
+            "overlapping splits: %d of the validation split's images are also in the training "
+            "split; the accuracy is not measured on unseen images",
             overlap,
         )
     trained = np.unique(training_labels)
@@ -68,14 +68,14 @@ def check(
     if names:
         logging.warning(
             "%d of %d validation images are of classes without a training example (%s): none of "
-            "them can be right, whatever the representation",
+            "them can be classified correctly, whatever the representation",
             count,
             size,
             ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if names[NAMED:] else ""),
         )
     if len(training_labels) < len(class_names):
         logging.warning(
-            "there are %d training examples of %d classes: fewer than one a class",
+            "there are %d training examples of %d classes: fewer than one per class",
             len(training_labels),
             len(class_names),
         )
@@ -93,12 +93,12 @@ def remarks(results: dict) -> list[str]:
     lines = []
     if results.get("overlap"):
         lines.append(
-            f"{results['overlap']} validation images are among the training split's: not held out"
+            f"{results['overlap']} validation images are also in the training split: not held out"
         )
     if results.get("untrained_examples"):
         lines.append(
             f"{results['untrained_examples']} of {results['val_examples']} validation images are "
             f"of {len(results['untrained_classes'])} classes without a training example: never "
-            "right"
+            "classified correctly"
         )
     return lines

@@ -99,7 +99,7 @@ def held_out_fifth(labels: np.ndarray, seed: int) -> np.ndarray:
     """
     if len(labels) < 5:
         raise ValueError(
-            f"Choosing the penalty on a held-out fifth takes 5 examples, there are {len(labels)}: "
+            f"Choosing the penalty on a held-out fifth needs 5 examples, there are {len(labels)}: "
             "give a number instead, such as --l2=1e-3."
         )
     shuffled = np.random.default_rng(seed).permutation(len(labels))

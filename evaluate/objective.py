@@ -38,7 +38,7 @@ def check_labels(labels: np.ndarray, num_examples: int, num_classes: int) -> np.
     if labels.min() < 0 or labels.max() >= num_classes:
         raise ValueError(
             f"Labels of {num_classes} classes must be in 0 … {num_classes - 1}, "
-            f"these reach from {labels.min()} to {labels.max()}."
+            f"these range from {labels.min()} to {labels.max()}."
         )
     return labels.astype(np.int32)
 

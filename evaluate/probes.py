@@ -49,9 +49,9 @@ class ProbeOptions:
 
     probe: str = option(
         "lbfgs",
-        "lbfgs: logistic regression by L-BFGS; knn: the nearest neighbours by cosine, nothing to "
-        "fit; sgd: logistic regression by SGD with momentum; mlp: one hidden layer of 1000, by "
-        "SGD.",
+        "lbfgs: logistic regression by L-BFGS; knn: the nearest neighbours by cosine, without "
+        "training; sgd: logistic regression by SGD with momentum; mlp: one hidden layer of 1000, "
+        "by SGD.",
         choices=(*NAMES, *protocols.PAPER),
     )
     l2: float | str = option(
@@ -63,14 +63,14 @@ class ProbeOptions:
     )
     max_updates: int = option(
         logistic_regression.MAX_UPDATES,
-        "The limit of L-BFGS updates.",
+        "The largest number of L-BFGS updates.",
         minimum=1,
         maximum=10**9,
         only_for=("lbfgs",),
     )
     neighbours: int = option(
         neighbours.NEIGHBOURS,
-        "How many vote for --probe=knn.",
+        "For knn: how many neighbours vote.",
         minimum=1,
         maximum=10**9,
         only_for=("knn",),

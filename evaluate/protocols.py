@@ -79,42 +79,42 @@ class ProtocolOptions:
 
     augmentation: str = option(
         "auto",
-        "Of sgd, mlp: crop (random place, the network runs at every step) or none "
+        "For sgd, mlp: crop (random position, the network runs at every step) or none "
         "(representations that are computed once); auto: crop for sgd, none for mlp.",
         choices=("auto", "crop", "none"),
         only_for=tuple(PAPER),
     )
     train_batch_size: int = option(
         0,
-        "Of sgd, mlp: examples per update, over all devices; 0: 2048, 512.",
+        "For sgd, mlp: examples per update, over all devices; 0: 2048, 512.",
         minimum=0,
         maximum=2**20,
         only_for=tuple(PAPER),
     )
     epochs: int = option(
         0,
-        "Of sgd, mlp: passes over the training split; 0: 520, 180.",
+        "For sgd, mlp: passes over the training split; 0: 520, 180.",
         minimum=0,
         maximum=1_000_000,
         only_for=tuple(PAPER),
     )
     learning_rate: float = option(
         0.0,
-        "Of sgd, mlp: the rate at first; 0: 0.1, 0.01.",
+        "For sgd, mlp: the initial learning rate; 0: 0.1, 0.01.",
         minimum=0,
         maximum=1e6,
         only_for=tuple(PAPER),
     )
     lr_scale_batch_size: int = option(
         0,
-        "Of sgd, mlp: the rate is learning_rate · train_batch_size / this; 0: not scaled.",
+        "For sgd, mlp: the rate is learning_rate · train_batch_size / this; 0: not scaled.",
         minimum=0,
         maximum=2**20,
         only_for=tuple(PAPER),
     )
     decay_epochs: tuple[float | str, ...] = option(
         (AUTO,),
-        "Of sgd, mlp: epochs after which the rate is divided by ten; auto: 480, 500 of 520 for "
+        "For sgd, mlp: epochs after which the rate is divided by ten; auto: 480, 500 of 520 for "
         "sgd, 60, 120 of 180 for mlp, in proportion to --epochs; empty: never.",
         check=read_decays,
         only_for=tuple(PAPER),

@@ -104,7 +104,7 @@ class RepresentationFiles:
     def _find(self, all_layers: bool = False) -> None:
         """Takes over what is there, as far as it is of the same description and whole."""
         if os.path.exists(self._header) and not os.path.isfile(self._header):
-            raise ValueError(f"{self._header} is no file: move it away")
+            raise ValueError(f"{self._header} is not a file: move it away")
         try:
             content = self._header.read_bytes()
         except FileNotFoundError:

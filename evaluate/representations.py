@@ -64,27 +64,29 @@ class ExtractOptions:
     )
     resize_size: int = option(
         0,
-        "Pixels of the smaller side; 0: what the model asks for.",
+        "Pixels of the smaller side; 0: as the model specifies.",
         minimum=0,
         maximum=8192,
     )
     crop_size: int = option(
         0,
-        "Pixels of the central crop; 0: what the model asks for.",
+        "Pixels of the central crop; 0: as the model specifies.",
         minimum=0,
         maximum=8192,
     )
     pooling: str = option(
-        "max", "Of big maps.", choices=("max", "avg", "adaptive_max", "adaptive_avg")
+        "max",
+        "How large feature maps are pooled.",
+        choices=("max", "avg", "adaptive_max", "adaptive_avg"),
     )
     max_features: int = option(
-        9000, "Maps of more values than this are pooled.", minimum=1, maximum=10**9
+        9000, "Feature maps with more values than this are pooled.", minimum=1, maximum=10**9
     )
     batch_size: int = option(
         64, "Images per forward pass.", minimum=1, maximum=2**20, may_differ=True
     )
     dtype: str = option(
-        "float32", "Of the representations on disk.", choices=("float32", "float16")
+        "float32", "Type of the representations on disk.", choices=("float32", "float16")
     )
     max_bad_fraction: float = 1.0
 

@@ -52,10 +52,10 @@ def load(path: str) -> SavedModel:
     if not path:
         raise ValueError("--saved_model is missing: name the directory that train.py exported")
     if not tf.saved_model.contains_saved_model(path):
-        raise ValueError(f"{path} is no SavedModel: it should hold a saved_model.pb")
+        raise ValueError(f"{path} is not a SavedModel: it should hold a saved_model.pb")
     file = epath.Path(path) / "saved_model.pb"
     if file.exists() and not file.stat().length:
-        raise ValueError(f"{file} is empty: export the network anew")
+        raise ValueError(f"{file} is empty: export the network again")
     try:
         with _without_log_lines():
             loaded = tf.saved_model.load(path)
@@ -75,7 +75,7 @@ def load(path: str) -> SavedModel:
         logging.warning(
             "%s has no signature '%s', because it was exported by an older version: its blocks are "
             "averaged over the patches before they are pooled, not after as in the paper "
-            "(pre_logits is the same); delete it and run train.py again to export it anew",
+            "(pre_logits is the same); delete it and run train.py again to export it again",
             path,
             PATCHES,
         )
@@ -104,7 +104,7 @@ def input_size(model: SavedModel, resize_size: int, crop_size: int) -> tuple[int
     crop_size = crop_size or model.crop_size
     if resize_size is None or crop_size is None:
         raise ValueError(
-            f"{model.path} does not say which image size it wants: "
+            f"{model.path} does not say which image size it expects: "
             "give --resize_size and --crop_size"
         )
     if resize_size < 0 or crop_size < 1:

@@ -81,8 +81,8 @@ def check(
         shape = strategy.experimental_local_results(values)[0].shape
         if shape[0] != count or not shape[1]:
             raise ValueError(
-                f"layer {name} of {model.path} is no representation: of {count} images its shape "
-                f"is {tuple(shape)} after pooling, not ({count}, features); leave it out of "
+                f"layer {name} of {model.path} is not a representation: for {count} images its "
+                f"shape is {tuple(shape)} after pooling, not ({count}, features); leave it out of "
                 "--layers"
             )
 

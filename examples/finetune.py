@@ -59,7 +59,9 @@ class FineTuned(keras.Model):
 def open_network(path):
     """The export at `path`, and the sizes that it wants its images to be resized and cropped to."""
     if not tf.saved_model.contains_saved_model(path):
-        raise ValueError(f"--saved_model={path} is no SavedModel: it should hold a saved_model.pb")
+        raise ValueError(
+            f"--saved_model={path} is not a SavedModel: it should hold a saved_model.pb"
+        )
     try:
         network = tf.saved_model.load(path)
         dtypes = {variable.dtype for variable in network.trainable_variables}

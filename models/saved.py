@@ -40,12 +40,12 @@ def load(path: str) -> keras.Model:
     """
     root = epath.Path(path)
     if not tf.saved_model.contains_saved_model(str(root)):
-        raise ValueError(f"{path} is no SavedModel: it should hold a saved_model.pb")
+        raise ValueError(f"{path} is not a SavedModel: it should hold a saved_model.pb")
     file = root / DESCRIPTION
     if not file.exists():
         raise ValueError(
             f"{path} does not describe its network (it has no {DESCRIPTION}): use "
-            "tf.saved_model.load, or export it anew with train.py"
+            "tf.saved_model.load, or export it again with train.py"
         )
     try:
         backbone = keras.models.model_from_json(file.read_text())

@@ -47,12 +47,12 @@ class ExportOptions:
 
     export_precision: str = option(
         "float32",
-        "Of the exported kernels; float16 takes half the bytes, and is not for fine-tuning.",
+        "Type of the exported kernels; float16 takes half the bytes and is not for fine-tuning.",
         choices=tuple(PRECISIONS),
         may_differ=True,
     )
     export_keras: bool = option(
-        False, "Whether to write the backbone as backbone.keras too.", may_differ=True
+        False, "Also write the backbone as backbone.keras.", may_differ=True
     )
 
 
@@ -117,7 +117,7 @@ def is_whole_keras_file(path: epath.Path) -> bool:
 
 def _is_undamaged(path: epath.Path, damage: str | None) -> bool:
     if damage:
-        logging.warning("%s is no whole export (%s): it will be made again", path, damage)
+        logging.warning("%s is not a complete export (%s): it will be made again", path, damage)
     return not damage
 
 

@@ -32,9 +32,9 @@ def check(build: Callable[[], keras.Model], memory: int | None) -> None:
         weights = thread.submit(_count, build).result()
     if weights * BYTES_PER_WEIGHT > memory:
         raise out_of_memory.Explained(
-            f"the network has {weights:,} weights, and to train it takes "
-            f"{devices.size(weights * BYTES_PER_WEIGHT)} without its activations: more than the "
-            f"{devices.size(memory)} that there are; use a smaller --widening_factor, or smaller "
+            f"the network has {weights:,} weights, and training it takes "
+            f"{devices.size(weights * BYTES_PER_WEIGHT)} even without activations: more than the "
+            f"{devices.size(memory)} available; use a smaller --widening_factor, or smaller "
             "layers of the task"
         )
 

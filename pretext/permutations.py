@@ -90,19 +90,21 @@ def read_file(path: str) -> np.ndarray:
     except tf.errors.OpError as error:
         raise ValueError(f"cannot read the permutations file {path}: {error.message}") from None
     if len(content) < 8 or len(content) % 4:
-        raise ValueError(f"{path} is no permutations file: {len(content)} bytes are no int32 table")
+        raise ValueError(
+            f"{path} is not a permutations file: {len(content)} bytes are not an int32 table"
+        )
     values = np.frombuffer(content, "<i4")
     count, size = (int(value) for value in values[:2])
     if count < 2 or size < 2 or len(values) != 2 + count * size:
         raise ValueError(
-            f"{path} is no permutations file: its header says {count} permutations of {size} "
+            f"{path} is not a permutations file: its header says {count} permutations of {size} "
             f"patches, but {len(values) - 2} numbers follow"
         )
     permutations = values[2:].reshape(count, size).astype(np.int32) - 1
     wrong = (np.sort(permutations, axis=1) != np.arange(size)).any(axis=1)
     if wrong.any():
         row = int(wrong.argmax())
-        raise ValueError(f"{path}: row {row + 1} is no permutation of 1 … {size}")
+        raise ValueError(f"{path}: row {row + 1} is not a permutation of 1 … {size}")
     if len(np.unique(permutations, axis=0)) < count:
         raise ValueError(f"{path}: some of its {count} permutations are the same")
     return permutations

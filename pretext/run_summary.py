@@ -158,14 +158,14 @@ def schedule_warnings(rate: WarmupPiecewise, steps_per_epoch: int, epochs: int) 
     if rate.warmup_steps > steps:
         found.append(
             f"--warmup_epochs={rate.warmup_steps / steps_per_epoch:.3g} is longer than --epochs="
-            f"{epochs}: the learning rate never comes to {rate.learning_rate:g}"
+            f"{epochs}: the learning rate never reaches {rate.learning_rate:g}"
         )
     late = [boundary for boundary in rate.boundaries if boundary >= steps]
     if late:
         after = ",".join(f"{boundary / steps_per_epoch:.3g}" for boundary in late)
         found.append(
             f"--decay_epochs={after}: decays that do not come before the end of --epochs={epochs} "
-            "change nothing"
+            "have no effect"
         )
     return found
 

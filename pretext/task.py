@@ -35,8 +35,8 @@ class TaskOptions:
 
     resize_size: int = option(
         256,
-        "Pixels of the smaller side before a crop; 0: own size. In jigsaw and "
-        "relative_patch_location of both sides. auto: 256, in these two 292.",
+        "Pixels of the smaller side before cropping; 0 keeps the image's size. For jigsaw and "
+        "relative_patch_location, of both sides. auto: 256, for these two 292.",
         auto=True,
         minimum=0,
         maximum=LARGEST_SIDE,
@@ -44,28 +44,28 @@ class TaskOptions:
     crop_size: int = option(
         224,
         "Pixels of the crop's sides. Jigsaw and relative_patch_location cut their patches out of "
-        "it. auto: 224, in these two 255.",
+        "it. auto: 224, for these two 255.",
         auto=True,
         minimum=1,
         maximum=LARGEST_SIDE,
     )
     augmentation: str = option(
         "inception",
-        "Of rotation and supervised: inception (random area, aspect, flip and colour) or crop "
-        "(random place and flip).",
+        "For rotation and supervised: inception (random area, aspect ratio, flip and colour) or "
+        "crop (random position and flip).",
         choices=("inception", "crop"),
         only_for=("rotation", "supervised"),
     )
     embedding_size: int = option(
         1000,
-        "Of exemplar, jigsaw, relative_patch_location: of a view or patch.",
+        "For exemplar, jigsaw, relative_patch_location: size of the embedding of a view or patch.",
         minimum=1,
         maximum=65_536,
         only_for=EMBEDDING_TASKS,
     )
     grey_probability: float = option(
         2 / 3,
-        "Of exemplar, jigsaw, relative_patch_location: the probability of converting a view or "
+        "For exemplar, jigsaw, relative_patch_location: the probability of converting a view or "
         "patch to greyscale.",
         minimum=0,
         maximum=1,
@@ -73,61 +73,61 @@ class TaskOptions:
     )
     views_per_image: int = option(
         8,
-        "Of exemplar: random augmentations of each image.",
+        "For exemplar: random augmentations of each image.",
         minimum=2,
         maximum=1024,
         only_for=("exemplar",),
     )
     margin: float = option(
         0.5,
-        "Of exemplar: the triplet loss's, between squared distances.",
+        "For exemplar: the margin of the triplet loss, between squared distances.",
         minimum=1e-6,
         maximum=1e6,
         only_for=("exemplar",),
     )
     global_negatives: bool = option(
         False,
-        "Of exemplar: look for triplets among the images of all devices, not of each by itself.",
+        "For exemplar: mine triplets among the images of all devices, not of each separately.",
         only_for=("exemplar",),
     )
     patch_size: int = option(
         64,
-        "Of jigsaw, relative_patch_location: pixels of a patch's sides.",
+        "For jigsaw, relative_patch_location: pixels of a patch's sides.",
         minimum=1,
         maximum=LARGEST_SIDE,
         only_for=PATCH_TASKS,
     )
     patches_per_side: int = option(
         3,
-        "Of jigsaw, relative_patch_location: the crop is a grid of so many.",
+        "For jigsaw, relative_patch_location: the crop is divided into a grid of this many a side.",
         minimum=2,
         maximum=64,
         only_for=PATCH_TASKS,
     )
     permutations: int = option(
         100,
-        "Of jigsaw: how many it tells apart.",
+        "For jigsaw: how many permutations are told apart.",
         minimum=2,
         maximum=10_000,
         only_for=("jigsaw",),
     )
     permutations_per_image: int = option(
         16,
-        "Of jigsaw: shown of an image per epoch.",
+        "For jigsaw: permutations shown of an image per epoch.",
         minimum=1,
         maximum=10_000,
         only_for=("jigsaw",),
     )
     permutations_seed: int = option(
         0,
-        "Of jigsaw: what the permutations are made from.",
+        "For jigsaw: the seed that the permutations are generated from.",
         minimum=0,
         maximum=2**31 - 1,
         only_for=("jigsaw",),
     )
     permutations_file: str | None = option(
         None,
-        "Of jigsaw: read them from a file in the published binary format.",
+        "For jigsaw: read the permutations from a file in the published binary format.",
         path=True,
         only_for=("jigsaw",),
     )

@@ -50,6 +50,6 @@ def writing(path: os.PathLike | str) -> Iterator[None]:
         yield
     except (OSError, tf.errors.OpError) as error:
         raise OSError(
-            f"{path} could not be written: {reason(error)}; what was written before is whole, and "
-            "the same command goes on from it when this is mended"
+            f"{path} could not be written: {reason(error)}; what was written before is intact, "
+            "and the same command resumes from it once this is fixed"
         ) from error

@@ -98,7 +98,7 @@ def _lock(file: IO[str], operation: int) -> bool:
         if error.errno not in _UNSUPPORTED:
             raise
         logging.warning(
-            "%s is on a file system without locks (%s): start no second run in its directory",
+            "%s is on a file system without locks (%s): do not start a second run in its directory",
             file.name,
             error.strerror,
         )

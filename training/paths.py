@@ -27,7 +27,8 @@ def from_flag(path: str, flag: str) -> str:
         path.encode()
     except UnicodeEncodeError as error:
         raise ValueError(
-            f"--{flag}={printable(path)} is no UTF-8, as TensorFlow wants every path: rename it"
+            f"--{flag}={printable(path)} is not UTF-8, which TensorFlow requires of every "
+            "path: rename it"
         ) from error
     match = _SCHEME.match(path)
     if match is None:

@@ -33,8 +33,8 @@ def locate(workdir: str | None) -> epath.Path:
     special = [character for character in "*?[\\" if character in os.fspath(root)]
     if special:
         raise ValueError(
-            f"--workdir={workdir} holds {special[0]}, and TensorFlow would find no checkpoint "
-            "there: it takes such names for patterns; use another name"
+            f"--workdir={workdir} contains {special[0]}, which TensorFlow takes for a pattern, so "
+            "that it would find no checkpoint there: use another name"
         )
     if root.exists() and not root.is_dir():
         raise ValueError(f"--workdir={workdir} is a file; name a directory for the run's files")
@@ -89,7 +89,7 @@ def _differences(file: epath.Path, flags: dict[str, str], may_differ: tuple[str,
     before = dict(line[2:].split("=", 1) for line in lines if line[:2] == "--" and "=" in line)
     if not before:
         raise ValueError(
-            f"{file} is damaged, so that nobody can tell what the results beside it are of: "
+            f"{file} is damaged, so it is unknown which run the results beside it belong to: "
             "use another --workdir"
         )
     return [

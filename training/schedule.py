@@ -30,11 +30,14 @@ class ScheduleOptions:
     """The learning rate by epoch."""
 
     learning_rate: float = option(
-        0.1, "For a batch of --lr_scale_batch_size images.", minimum=0, maximum=1e6
+        0.1,
+        "The learning rate for a batch of --lr_scale_batch_size images.",
+        minimum=0,
+        maximum=1e6,
     )
     lr_scale_batch_size: int = option(
         256,
-        "The rate is learning_rate · batch_size / this; 0: not scaled.",
+        "The rate used is learning_rate · batch_size / this; 0: not scaled.",
         minimum=0,
         maximum=2**20,
     )

@@ -30,7 +30,7 @@ def test_what_is_passed_over_is_counted(tmp_path):
     assert paths(found) == ["a/1.JPG", "a/2.webp", "a/3.jfif", "a/x.jpg/5.gif", "b.c/4.Png"]
     (line,) = found.remarks()
     assert line.startswith(
-        "4 files passed over by extension: 2 .heic, 1 .tiff, 1 without one (what is read: .jpg "
+        "4 files skipped by extension: 2 .heic, 1 .tiff, 1 without one (supported: .jpg "
     )
 
 
@@ -49,7 +49,7 @@ def test_only_regular_files(tmp_path, monkeypatch):
         *("a/gone.jpg", "a/null.jpg", "a/pipe.jpg", "a/ring.jpg", "a/socket.jpg"),
     ]
     (line,) = found.remarks()
-    assert line.startswith("5 names passed over, no regular file")
+    assert line.startswith("5 names skipped, not a regular file")
     assert line.endswith(": a/gone.jpg, a/null.jpg, a/pipe.jpg, …")
 
 
@@ -80,7 +80,7 @@ def test_links_multiply_nothing(tmp_path):
         *("out", "twice"),
     ]
     (line,) = found.remarks()
-    assert line.startswith("10 links not followed, to what is read under another name: 0, a/b,")
+    assert line.startswith("10 links not followed, target read under another name: 0, a/b,")
 
 
 def test_links_to_files_alone_are_images(tmp_path):
@@ -105,7 +105,7 @@ def test_what_the_programs_wrote_is_not_read(tmp_path):
     assert sorted(found.results) == ["compared", "made/train", "probe", "report", "study"]
     (line,) = found.remarks()
     assert line == (
-        "5 directories not read, with results of these programs: compared, made/train, probe, …"
+        "5 directories not read, results of these programs: compared, made/train, probe, …"
     )
 
 

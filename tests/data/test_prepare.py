@@ -67,17 +67,20 @@ def test_other_data_sets_and_what_can_be_wrong(root):
         ("would become an image", ["folder", photos, f"--contact_sheet={root}/photos/a/b.png"]),
         ("--sample=1000000: use at least", ["folder", photos, "--sample=1000000"]),
         (f"--contact_sheet={root} cannot be", ["folder", photos, f"--contact_sheet={root}"]),
-        ("0.jpg is no directory", ["folder", photos, f"--contact_sheet={root}/photos/0.jpg/a.png"]),
+        (
+            "0.jpg is not a directory",
+            ["folder", photos, f"--contact_sheet={root}/photos/0.jpg/a.png"],
+        ),
         (
             "--contact_sheet=hdfs://a: the installed TensorFlow",
             ["folder", photos, "--contact_sheet=hdfs://a"],
         ),
         (
-            "--manual_dir=nothing is no directory",
+            "--manual_dir=nothing is not a directory",
             ["places205", f"--data_dir={root / 'x'}", "--manual_dir=nothing", sheet],
         ),
         ("unknown data set imagnet", ["imagnet", photos, sheet]),
-        ("is no directory", ["folder", f"--data_dir={root / 'nothing'}", sheet]),
+        ("is not a directory", ["folder", f"--data_dir={root / 'nothing'}", sheet]),
         (
             "train_places205.csv is missing",
             ["places205", f"--data_dir={root / 'x'}", f"--manual_dir={root / 'photos'}", sheet],

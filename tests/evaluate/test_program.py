@@ -89,7 +89,7 @@ def test_awkward_data_is_measured_or_one_clear_line(network, tmp_path) -> None:
         "layer nan: ": (usual, "--layers=nan"),
         "layer infinite: ": (usual, "--layers=infinite", "--probe=knn"),
         "float16 ends at 65504": (usual, "--layers=large", "--dtype=float16"),
-        "takes 5 examples, there are 2: give a number instead": (few,),
+        "needs 5 examples, there are 2: give a number instead": (few,),
         "folder has 1 labels to probe with, not two or more": (one,),
         "--train_fraction=0: use a number above 0": (usual, "--train_fraction=0"),
         "--train_fraction=1.5: use a number from 0 to 1": (usual, "--train_fraction=1.5"),

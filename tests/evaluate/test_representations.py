@@ -322,7 +322,7 @@ def test_an_older_export_of_a_patch_task_says_so(model, tmp_path, caplog):
 
 
 def test_what_is_no_model(tmp_path):
-    with pytest.raises(ValueError, match="is no SavedModel"):
+    with pytest.raises(ValueError, match="is not a SavedModel"):
         saved_models.load(str(tmp_path))
     root = tf.Module()
     root.f = tf.function(lambda x: x, input_signature=[tf.TensorSpec([], tf.float32)])

@@ -153,7 +153,7 @@ def test_images_too_small_for_a_revnet(revnet):
 
 
 def test_loading_what_is_no_export(revnet, tmp_path):
-    with pytest.raises(ValueError, match="is no SavedModel"):
+    with pytest.raises(ValueError, match="is not a SavedModel"):
         models.load(str(tmp_path / "none"))
     tf.saved_model.save(tf.Module(), str(tmp_path / "foreign"))
     with pytest.raises(ValueError, match="does not describe its network"):
