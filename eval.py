@@ -11,7 +11,7 @@ puts the results of several runs side by side: prints them and leaves comparison
 comparison.csv in --workdir, or else in the current directory.
 
 The exit status is 0 when all is done, 1 for an error, 130 after Ctrl-C and 143 after SIGTERM; the
-same command goes on: docs/failures.md.
+same command resumes: docs/failures.md.
 """
 
 from training import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
@@ -253,7 +253,7 @@ def main(argv: list[str]) -> None:
     report.plot({workdir.name: results}, workdir / "accuracy_by_layer.png")
     model_card.append(results)
     print("\n".join([report.table(results), *coverage.remarks(results)]))
-    # Flushed, so that a full disk behind it is told like any other.
+    # Flushed, so that a full disk behind it is reported like any other.
     print(f"\n{workdir / 'results.json'}\n{workdir / 'accuracy_by_layer.png'}", flush=True)
 
 

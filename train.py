@@ -2,7 +2,7 @@
 
     python train.py --workdir=runs/rotation --task=rotation --dataset=folder --data_dir=photos
 
-ends with runs/rotation/saved_model. Run again, the same command goes on where it was stopped.
+ends with runs/rotation/saved_model. Run again, the same command resumes where it stopped.
 The exit status is 0 when all is done, 1 for an error, 130 after Ctrl-C and 143 after SIGTERM, which
 both save a checkpoint first: docs/failures.md.
 """
@@ -97,7 +97,7 @@ def main(argv: list[str]) -> None:
     )
     for name in options.inapplicable(*GROUPS, chosen=run.task):
         logging.warning("--%s does not apply to --task=%s and is ignored", name, run.task)
-    pretext.build(run.task, task_options)  # A wrong flag is told before a data set is opened.
+    pretext.build(run.task, task_options)  # Reports a wrong flag before a data set is opened.
     workdir = run_directory.locate(run.workdir)
     if decoding.data_service:
         service = DataService(decoding.data_service, decoding.data_service_jobs)

@@ -1,4 +1,4 @@
-"""Which images a program reads, and who decodes them."""
+"""Which images a program reads, and which host decodes them."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from training.options import option
 
 @dataclasses.dataclass(frozen=True)
 class DataOptions:
-    """A data set, and how much of it may be unreadable."""
+    """A data set and the share of it that may be unreadable."""
 
     dataset: str = option(
         "folder", "folder, scenes, imagenet2012, places205 or another TFDS name; see docs/data.md."

@@ -1,4 +1,4 @@
-"""From records to batches of views, the same ones whenever and wherever they are made.
+"""From records to batches of views, the same whenever and wherever they are made.
 
 What a batch holds is a function of (seed, epoch, step) alone: records are shuffled by a seed made
 of (seed, epoch) before they are decoded, so a run can start at any step, and every random choice
@@ -11,17 +11,16 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from data.encoded import is_cut_short
+from data.decoding import is_truncated
 from data.records import Record, Records
 from data.service import DataService
 from data.unreadable import UnreadableImages
 from training.error_lines import reason
 
 SHUFFLE_BUFFER = 16_384
-# Images that are decoded one after the other by one call; so many calls as there are cores run
-# at once.
+# Images that one call decodes one after the other; as many calls as there are cores run at once.
 GROUP = 8
-# How many images are looked at for one that can be used, and of which part of a split.
+# How many images are tried to find one that can be used, and from how large a part of a split.
 TRIED = 32
 TRIED_FROM = 256
 
@@ -30,7 +29,7 @@ View = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """Which part of every batch this host makes: every `count`-th record from `index` on."""
+    """The part of every batch that this host makes: every `count`-th record from `index` on."""
 
     index: int = 0
     count: int = 1
@@ -54,18 +53,18 @@ def training_batches(
 
     Args:
         records: the split to train on.
-        view: what is cut out of an image.
+        view: makes the view of an image.
         batch_size: images per batch over all hosts; the last, incomplete batch of an epoch is
             dropped.
         epochs: where the stream ends.
-        seed: of the order and of every random choice.
-        draws: uniform numbers in [0, 1) that go along with each image, for the random choices
-            that the device makes.
-        start_step: batches left out at the start, without decoding them.
+        seed: the seed of the order and of every random choice.
+        draws: the number of uniform draws from [0, 1) that accompany each image, for the random
+            choices made on the device.
+        start_step: batches to skip at the start, without decoding them.
         shard: this host's part.
-        replicas: how many replicas share a batch over all hosts; elements are a replica's part.
-        unreadable: where images that cannot be used are noted.
-        service: who decodes, if not this host.
+        replicas: how many replicas share a batch over all hosts; an element is one replica's part.
+        unreadable: records the images that cannot be used.
+        service: decodes in place of this host, if given.
 
     Returns:
         A dataset of dicts `image` (the view's type, (batch, *shape)), `label` (int64, (batch,)),
@@ -128,8 +127,8 @@ def evaluation_batches(
 ) -> tf.data.Dataset:
     """One pass over all records in their order, in batches of one size.
 
-    Arguments and elements are those of `training_batches`; `start` is the number of records left
-    out at the start, without decoding them. The last batch is filled up; `valid`
+    Arguments and elements are those of `training_batches`; `start` is the number of records to
+    skip at the start, without decoding them. The last batch is filled up; `valid`
     is 1 for an image, 0 for what fills up and for unreadable images. The random choices are those
     of seed 0, epoch 0, so that an evaluation repeats.
     """
@@ -152,7 +151,7 @@ def steps_per_epoch(records: Records, batch_size: int) -> int:
     """Whole batches in the split.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the split has fewer images than a batch.
     """
     if records.size < batch_size:
         raise ValueError(
@@ -163,7 +162,7 @@ def steps_per_epoch(records: Records, batch_size: int) -> int:
 
 
 def check_first(records: Records, view: View) -> None:
-    """Tells what would fail with every image of a split before anything else is done.
+    """Fails early where every image of a split would fail.
 
     Raises:
         ValueError: none of the first images can be used.
@@ -190,7 +189,7 @@ def _views(
         key = _key(seed, entry)
         cut, drawn = tf.unstack(tf.random.experimental.stateless_split(key, 2))
         encoded = records.read(entry["image"])
-        damaged = is_cut_short(encoded)
+        damaged = is_truncated(encoded)
         return {
             "image": view(encoded, cut),
             "label": entry["label"],

@@ -1,9 +1,9 @@
-"""Prepares a data set, or verifies one that is there.
+"""Prepares a data set, or verifies a prepared one.
 
     python -m data.prepare places205 --data_dir=DIR --manual_dir=ARCHIVES
 
 prints the four splits and their sizes, decodes some images of each (all, with --verify_all) and
-draws a contact sheet. A data set that is prepared already, TFRecords and folders are only verified.
+draws a contact sheet. TFRecords, folders and data sets that are already prepared are only verified.
 """
 
 from training import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
@@ -88,7 +88,7 @@ def main(argv: list[str]) -> None:
     for split, records in opened.items():
         line = f"{split:8} {records.size:>9} images, {records.num_classes or 'no'} classes"
         if split == "trainval":
-            print(line)  # Its images are those of train and val.
+            print(line)  # It consists of train and val.
             continue
         at_most = None if config.verify_all else config.sample
         found[split] = inspection.inspect(records, at_most, config.sample)
@@ -102,14 +102,14 @@ def main(argv: list[str]) -> None:
 
 
 def layout_of(name: str, data_dir: str | None) -> str:
-    """How a data set lies in its directory: `folder`, or as `data.imagenet.find_layout` says."""
+    """The layout of a data set: `folder`, or as `data.imagenet.find_layout` says."""
     if name == "folder":
         return "folder"
     return imagenet.find_layout(data_dir) if name.split(":")[0] == imagenet.NAME else "TFDS"
 
 
 def open_splits(name: str, data_dir: str | None) -> tuple[dict[str, Records], list[str]]:
-    """The splits by name, and what is wrong with those that cannot be opened."""
+    """The splits by name, and the errors of those that cannot be opened."""
     opened, problems = {}, []
     for split in splits.NAMES:
         try:
@@ -138,7 +138,7 @@ def summary(found: inspection.Inspection, records: Records) -> str:
 def write_contact_sheet(
     path: epath.Path, opened: dict[str, Records], found: dict[str, inspection.Inspection]
 ) -> None:
-    """Draws the sample of each split, below each picture its split and class."""
+    """Draws the sample of each split, with its split and class below each picture."""
     pictures, captions = [], []
     for split, inspected in found.items():
         names = opened[split].class_names
@@ -157,10 +157,10 @@ def write_contact_sheet(
 
 
 def sheet_path(name: str) -> epath.Path:
-    """Where the contact sheet goes.
+    """The path of the contact sheet.
 
     Raises:
-        ValueError: something is there that it cannot replace; said before hours of preparation.
+        ValueError: it could not be written there; found before hours of preparation.
     """
     try:
         path = epath.Path(name)

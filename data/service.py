@@ -1,8 +1,8 @@
 """Decoding by other hosts: batches through a tf.data service, in the order they would have here.
 
-Whoever answers first is heard first by a tf.data service that shares work among its workers, and
-the order of batches, and with it every run, would differ. So the stream is dealt out beforehand: of
-n jobs, each makes every n-th batch, on one worker, and the batches are taken from the jobs in turn.
+A tf.data service that shares work among its workers delivers batches in the order in which they are
+ready, so that every run would differ. The stream is therefore divided beforehand: each of n jobs
+makes every n-th batch, on one worker, and the batches are taken from the jobs in turn.
 A job reads all records of its stream, which are still encoded (of a folder just their names),
 and decodes its own.
 """
@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from training import grpc_server, interruption
 
-# Of the dispatcher's methods the one that changes nothing.
+# The one method of the dispatcher that changes nothing.
 GET_VERSION = "/tensorflow.data.DispatcherService/GetVersion"
 SECONDS_OF_SILENCE = 30.0
 MOST_JOBS = 1000
@@ -28,7 +28,7 @@ class DataService:
     """A tf.data service.
 
     Attributes:
-        address: of its dispatcher, `grpc://host:port`.
+        address: the dispatcher's, `grpc://host:port`.
         jobs: how many jobs share the decoding; as many as the service has workers, or more.
     """
 
@@ -85,7 +85,7 @@ class DataService:
         """Inside, the loss of a worker is a ValueError that says so and names the step.
 
         The loss of the dispatcher ends the process with a line when a step has lasted for
-        SECONDS_OF_SILENCE: TensorFlow goes on asking for an hour, in a call that nothing ends.
+        SECONDS_OF_SILENCE: TensorFlow keeps asking for an hour, in a call that nothing interrupts.
         """
         left = threading.Event()
         threading.Thread(target=self._watch, args=(step, left), daemon=True).start()
@@ -111,8 +111,8 @@ class DataService:
                 )
 
     def _job(self, batches: tf.data.Dataset) -> tf.data.Dataset:
-        # With dynamic sharding a source element goes to one worker alone: here the only one, which
-        # stands for the whole job.
+        # With dynamic sharding a source element goes to one worker only: here the single element
+        # that stands for the whole job.
         options = tf.data.Options()
         options.deterministic = True
         whole = tf.data.Dataset.range(1).flat_map(lambda _: batches).with_options(options)

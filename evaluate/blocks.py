@@ -1,8 +1,8 @@
 """Blocks of rows of a feature array as TensorFlow tensors, without ever copying the array.
 
 The features of a data set are the largest thing an evaluation holds (ImageNet at 8192 features:
-21 GB as float16), so everything that reads them walks over blocks of rows. `tf.constant` would
-copy each block. Here a block is lent to TensorFlow as it lies, in memory or in a memory-mapped
+21 GB as float16), so everything that reads them works on blocks of rows. `tf.constant` would
+copy each block. Here TensorFlow borrows a block where it lies, in memory or in a memory-mapped
 file; only arrays with gaps between their elements, and rows chosen out of an array
 (`evaluate.low_data.ChosenRows`), go through one staging buffer.
 

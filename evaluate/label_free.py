@@ -1,12 +1,12 @@
 """Two scores of a representation that need no labels.
 
 The paper leaves open how to choose a model without labels (it finds that the pretext task's own
-accuracy does not tell). These two are cheap and are reported beside the probes' accuracies:
+accuracy is no guide). These two are cheap and are reported beside the probes' accuracies:
 
 - the effective rank of O. Roy and M. Vetterli, *The effective rank: a measure of effective
   dimensionality*, EUSIPCO 2007: exp(-Σ p log p) with p the singular values of the representations'
   matrix divided by their sum. It is n for n equally strong directions. Here the matrix is centred
-  first, so that a common offset of all examples is no direction;
+  first, so that a common offset of all examples does not count as a direction;
 - the share of the variance that lies in the first ten principal directions.
 """
 

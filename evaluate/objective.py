@@ -1,6 +1,6 @@
 """The linear probe's cross-entropy, its gradient and its accuracy, each in one pass over features.
 
-Everything here walks over `RowBlocks`: the features are never copied and may lie in a file that
+Everything here works on `RowBlocks`: the features are never copied and may lie in a file that
 is larger than the memory. Arithmetic is float32, sums of losses are float64.
 """
 
@@ -142,7 +142,7 @@ class CrossEntropy:
         return float(sums[0].numpy()) / count, gradient
 
     def _inputs(self, number: int, used: np.ndarray | None) -> tuple[Block, tf.Tensor, tf.Tensor]:
-        """A block with its labels and uses; behind the last one a block without rows."""
+        """A block with its labels and weights; after the last one a block without rows."""
         start, stop = self._ranges[number] if number < len(self._ranges) else (0, 0)
         weight = np.ones(stop - start, np.float32) if used is None else used[start:stop]
         block = self._readers[number % self._replicas].read(start, stop)
@@ -189,7 +189,7 @@ def classify(
 
 
 def scores_by_example(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """Whether the first and one of the first five is right, and the cross-entropy: (3, N), float32.
+    """Whether each example is right in the top 1 and top 5, and its cross-entropy: (3, N), float32.
 
     Equal largest logits count for the class that comes first.
 
@@ -221,7 +221,7 @@ def _add_block(
     losses, by_logits = tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(
         features=matmul(block, weights) + bias, labels=labels
     )
-    # Transposing these few numbers first spares the product a transposition of the features.
+    # Transposing these few numbers first avoids transposing the features for the product.
     by_logits = tf.transpose(by_logits) * used
     return (
         sums[0] + tf.reduce_sum(tf.cast(losses * used, tf.float64)),

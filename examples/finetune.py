@@ -48,7 +48,7 @@ class FineTuned(keras.Model):
             logits = self(images, training=True)
             weight_decay = tf.add_n([penalty() for penalty in self.network.regularization_losses])
             loss = self.compute_loss(images, labels, logits) + weight_decay
-        # Keras does not see the loaded network's variables, because it is no Keras layer.
+        # Keras does not see the loaded network's variables, because it is not a Keras layer.
         variables = [*self.network.trainable_variables, *self.classifier.trainable_variables]
         self.optimizer.apply(tape.gradient(loss, variables), variables)
         for metric in self.metrics:

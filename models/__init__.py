@@ -64,7 +64,7 @@ def build(
         `keras.utils.set_random_seed`. Layers have the same names in every build.
 
     Raises:
-        ValueError: an unknown name, a number that is no positive integer, a wrong number of
+        ValueError: an unknown name, a number that is not a positive integer, a wrong number of
             strides or units, an image too small for the strides, or an option that the
             architecture does not have.
     """

@@ -1,7 +1,7 @@
-"""A backbone out of an export: its layers from a file beside the graph, its weights from the rest.
+"""Loads a backbone from an export: its layers from a file beside the graph, and its weights.
 
-An export is a SavedModel, whose functions do without this code base. For those who have it, the
-directory also holds `assets/backbone.json`, Keras' own description of the network.
+An export is a SavedModel, whose functions do not need this code base. For users who have it, the
+directory also contains `assets/backbone.json`, Keras' description of the network.
 """
 
 import json
@@ -35,8 +35,8 @@ def load(path: str) -> keras.Model:
         Weights that were exported as float16 are widened.
 
     Raises:
-        ValueError: there is no SavedModel, or it is not one of this project's, or its weights do
-            not fit its description.
+        ValueError: there is no SavedModel, or it was not exported by this project, or its weights
+            do not match its description.
     """
     root = epath.Path(path)
     if not tf.saved_model.contains_saved_model(str(root)):

@@ -1,4 +1,4 @@
-"""What the tasks share that end in a softmax: the linear head, the loss, the accuracy."""
+"""What tasks that end in a softmax share: the linear head, the loss, the accuracy."""
 
 import keras
 import tensorflow as tf

@@ -1,7 +1,7 @@
 """The trained network as a SavedModel that anyone can load, serve, probe and fine-tune.
 
-The root is a `tf.train.Checkpoint`, because `tf.Module` and Keras models keep `variables` to
-themselves, whereas whoever loads this one with `tf.saved_model.load` or `hub.load` gets:
+The root is a `tf.train.Checkpoint`, because `tf.Module` and Keras models do not export the
+attribute `variables`. Loading it with `tf.saved_model.load` or `hub.load` gives:
 
     model(images, training=False)       pre_logits
     model.representation(images, training=False)    the dict of the five layers
@@ -10,7 +10,7 @@ themselves, whereas whoever loads this one with `tf.saved_model.load` or `hub.lo
     model.signatures["serving_default"]    images -> pre_logits
     model.signatures["representation"]     images -> block1 … block4, pre_logits
     model.signatures["patch_representation"]   images -> the same of each patch, (N, patches, …)
-    model.signatures["pretext"]            images -> logits, the task's answer
+    model.signatures["pretext"]            images -> logits of the pretext task
     model.signatures["serving_bytes"]      image_bytes -> block1 … block4, pre_logits
     model.signatures["pre_logits_bytes"]   image_bytes -> pre_logits
     model.signatures["input_size"]         -> resize_size, crop_size: the pixels to probe it with
@@ -32,8 +32,8 @@ from etils import epath
 
 from models import saved
 from pretext import export_damage, input_contract, model_card
+from pretext.exported_network import PRECISIONS, ExportedNetwork
 from pretext.patch_task import PatchTask
-from pretext.stored_network import PRECISIONS, StoredNetwork
 from pretext.task import PretextTask, Representations
 from training.error_lines import writing
 from training.options import option
@@ -43,7 +43,7 @@ LAYERS = ("block1", "block2", "block3", "block4", "pre_logits")
 
 @dataclasses.dataclass(frozen=True)
 class ExportOptions:
-    """What is left of a trained network, and in what precision."""
+    """In which form and precision a trained network is exported."""
 
     export_precision: str = option(
         "float32",
@@ -65,23 +65,23 @@ def export(
     precision: str = "float32",
     run: model_card.Run | None = None,
 ) -> None:
-    """Writes the SavedModel and its model card; the directory appears only when it is whole.
+    """Writes the SavedModel and its model card; the directory appears only when it is complete.
 
     Args:
-        task: the pretext task, for its normalisation and its answer.
+        task: the pretext task, for its normalisation and its logits.
         backbone: from `models.build`, float32, outside of any strategy, with trained weights.
         head: from `PretextTask.head`, with trained weights.
-        path: the directory to write; replaced if it is there.
-        precision: of the kernels on disk, `float32` or `float16`; see `StoredNetwork`.
-        run: what the card says of the training; None if nothing is known of it.
+        path: the directory to write; replaced if it exists.
+        precision: of the kernels on disk, `float32` or `float16`; see `ExportedNetwork`.
+        run: what the card says about the training; None if it is unknown.
 
     Raises:
-        ValueError: an unknown precision, or weights that it cannot hold.
+        ValueError: an unknown precision, or weights that it cannot represent.
         OSError: it could not be written.
     """
-    network, stored_head = (StoredNetwork(model, precision) for model in (backbone, head))
-    root = _root(task, network, stored_head, _contract(task, backbone))
-    signatures = _signatures(task, network, stored_head, root, _contract(task, backbone))
+    network, exported_head = (ExportedNetwork(model, precision) for model in (backbone, head))
+    root = _root(task, network, exported_head, _contract(task, backbone))
+    signatures = _signatures(task, network, exported_head, root, _contract(task, backbone))
     card = model_card.write(
         task,
         backbone,
@@ -100,10 +100,10 @@ def export(
 
 
 def is_whole(path: epath.Path) -> bool:
-    """Whether a directory holds a whole export; one that is damaged is named in a warning.
+    """Whether a directory holds a complete export; a damaged one is named in a warning.
 
-    At a remote store its files are renamed one after the other, so it can be there in part while
-    what it is made from is not gone yet.
+    At a remote store its files are renamed one after the other, so part of it can exist while the
+    directory that it is renamed from still does.
     """
     if not path.exists() or _beside(path).exists():
         return False
@@ -111,7 +111,7 @@ def is_whole(path: epath.Path) -> bool:
 
 
 def is_whole_keras_file(path: epath.Path) -> bool:
-    """Whether there is a whole file of `export_keras`; a damaged one is named in a warning."""
+    """Whether there is a complete file of `export_keras`; a damaged one is named in a warning."""
     return path.exists() and _is_undamaged(path, export_damage.of_keras_file(path))
 
 
@@ -130,7 +130,7 @@ def export_keras(backbone: keras.Model, path: epath.Path) -> None:
 
     Args:
         backbone: as for `export`.
-        path: the file, named *.keras; it appears only when it is whole.
+        path: the file, named *.keras; it appears only when it is complete.
     """
     beside = path.with_name("incomplete." + path.name)
     with writing(path):
@@ -148,17 +148,17 @@ def _remove(path: epath.Path) -> None:
 
 
 def _contract(task: PretextTask, backbone: keras.Model) -> tf.TensorSpec:
-    """VGG takes whole images of one size only; the patches that it is built for come from any."""
+    """VGG takes whole images of one size only; patches are cut from images of any size."""
     own_size = backbone.input.shape[1]
     return input_contract.image_batch(own_size if own_size == task.eval_view.crop_size else None)
 
 
 def _root(
-    task: PretextTask, network: StoredNetwork, head: StoredNetwork, contract: tf.TensorSpec
+    task: PretextTask, network: ExportedNetwork, head: ExportedNetwork, contract: tf.TensorSpec
 ) -> tf.train.Checkpoint:
-    """The object with what a Python client uses."""
+    """The object that a Python client uses."""
     root = tf.train.Checkpoint()
-    # First, so that the checkpoint names the weights by their place in this list.
+    # First, so that the checkpoint names the weights by their index in this list.
     root.variables = network.variables
     root.trainable_variables = network.trainable_variables
     root.head_variables = head.variables
@@ -185,12 +185,12 @@ def _root(
 
 def _signatures(
     task: PretextTask,
-    network: StoredNetwork,
-    head: StoredNetwork,
+    network: ExportedNetwork,
+    head: ExportedNetwork,
     root: tf.train.Checkpoint,
     contract: tf.TensorSpec,
 ) -> dict[str, tf.types.experimental.GenericFunction]:
-    """The functions with names for inputs and outputs, which a server or a tool uses."""
+    """The signatures, with named inputs and outputs, that a server or a tool uses."""
     # TensorFlow Serving takes base64 for inputs whose name ends in _bytes.
     encoded = tf.TensorSpec([None], tf.string, name="image_bytes")
     view = task.eval_view

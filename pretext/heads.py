@@ -24,9 +24,9 @@ def patch_head(
 
     Args:
         input_size: of the concatenated embeddings, C · K for K patches.
-        num_classes: permutations or positions to tell apart.
+        num_classes: number of permutations or positions.
         hidden_size: units of the hidden layer.
-        dropout: share of the hidden units that is dropped in training.
+        dropout: the fraction of hidden units that is dropped in training.
         synchronized_batch_norm: whether the replicas of a strategy share their batch statistics.
 
     Returns:

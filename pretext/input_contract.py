@@ -1,14 +1,14 @@
-"""What an export takes: RGB images, float32 in [0, 1]; anything else that can be told is refused.
+"""What an export takes: RGB images, float32 in [0, 1]; other inputs are refused where possible.
 
-The checks are part of the exported functions. XLA leaves out those that look at values, because
-compiled code cannot fail; those of shape and type stay.
+The checks are part of the exported functions. XLA drops those of values, because compiled code
+cannot fail; those of shape and type remain.
 """
 
 import tensorflow as tf
 
 from pretext.task import Representations
 
-# Rounding on the way from 8-bit pixels and back is no mistake.
+# Rounding on the way from 8-bit pixels and back is not an error.
 SLACK = 1e-3
 
 
@@ -22,11 +22,11 @@ def checked(images: tf.Tensor, contract: tf.TensorSpec) -> tf.Tensor:
 
     Raises:
         tf.errors.InvalidArgumentError: at run time, for another shape, a value outside of [0, 1]
-            or one that is no number.
+            or NaN.
     """
-    # The function's signature says the same, but a signature's caller can get around it.
+    # The function's signature says the same, but a caller can get around it.
     images = tf.ensure_shape(images, contract.shape)
-    # A comparison with what is no number is false.
+    # A comparison with NaN is false.
     is_valid = tf.reduce_all((images >= -SLACK) & (images <= 1 + SLACK))
     message = (
         "images must be RGB, float32 in [0, 1] (divide 8-bit pixels by 255); smallest, largest:"
@@ -39,7 +39,7 @@ def checked(images: tf.Tensor, contract: tf.TensorSpec) -> tf.Tensor:
 
 
 def check_maps(layers: Representations) -> None:
-    """Refuses images that are too small for the network: nothing was left of them on the way.
+    """Refuses images that are too small for the network, of which a map has no pixels left.
 
     Raises:
         tf.errors.InvalidArgumentError: at run time, if a map has no pixel.

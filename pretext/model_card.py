@@ -1,4 +1,4 @@
-"""The model card: what an export is, told to people who have nothing but its directory.
+"""The model card: what an export is, for people who have nothing but its directory.
 
 `eval.py` appends its results to it (`evaluate/model_card.py`).
 """
@@ -13,23 +13,23 @@ import tensorflow as tf
 from pretext.patch_task import PatchTask
 from pretext.task import PretextTask, Representations
 
-# Where things lie on the machine that trained is nobody's business.
+# Paths on the machine that trained are private.
 PATHS = ("workdir", "data_dir", "permutations_file")
 SAMPLES = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What an export cannot know of itself.
+    """What is not known from the network itself.
 
     Attributes:
         flags: value by flag name, as in `flags.cfg`; `dataset`, `train_split` and `val_split` among
             them.
-        updates: how many the weights are after; 0 for an untrained network.
-        train_images: how many images it was trained on.
+        updates: the number of updates; 0 for an untrained network.
+        train_images: the number of images that it was trained on.
         metrics: the last pretext metrics on the validation images, by name (`val_accuracy`, …).
-        validation_images: how many these are.
-        shared_images: how many of them are among those that the network was trained on.
+        validation_images: the number of validation images.
+        shared_images: how many of them the network was trained on.
     """
 
     flags: dict[str, str]
@@ -42,10 +42,10 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
-    """A layer of the export, as found out by asking it.
+    """A layer of the export, as measured.
 
     Attributes:
-        shape: of the representation of one image of the size that it is probed with.
+        shape: of the representation of one image of the size at which it is probed.
         error: the largest difference to the float32 network's, relative to the largest value.
     """
 
@@ -78,7 +78,7 @@ def measure(
 
 
 def synthetic_images(count: int, size: int) -> tf.Tensor:
-    """Coloured noise with more of large than of small structures, as photographs have.
+    """Coloured noise with more power in large structures than in small ones, as in photographs.
 
     Returns:
         (count, size, size, 3) float32 that spans [0, 1], the same at every call.

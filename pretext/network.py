@@ -1,4 +1,4 @@
-"""The network that a task is solved with: the user's choice, and what the task asks for."""
+"""The backbone of a task: the user's options and the task's requirements combined."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ from training.options import option
 
 @dataclasses.dataclass(frozen=True)
 class NetworkOptions:
-    """Which network is trained, and in what arithmetic."""
+    """Which network is trained, and in what precision."""
 
     architecture: str = option("resnet50_v2", f"The network: {', '.join(models.NAMES)}.")
     widening_factor: int = option(
@@ -43,8 +43,8 @@ def build_backbone(task: PretextTask, options: NetworkOptions, image_size: int) 
     """The backbone for a task, as `models.build` makes it, in Keras' current dtype policy.
 
     Args:
-        task: what may ask for other strides and smaller images.
-        options: the user's choice.
+        task: may require other strides and smaller images.
+        options: the user's options.
         image_size: pixels of the sides of a whole view.
 
     Raises:

@@ -1,8 +1,8 @@
 """What jigsaw and relative patch location share: the same patches, one network, one average.
 
 Images are resized to 292×292, and a random 255×255 of them is divided into 3×3 cells (the sizes are
-flags). Every patch passes the network once, and a linear layer makes its embedding; a task
-differs in what it concatenates and asks. Views are not mirrored, as in the released code.
+flags). Every patch passes through the network once, and a linear layer makes its embedding; the
+tasks differ in what they concatenate and predict. Views are not mirrored, as in the released code.
 """
 
 import keras
@@ -20,10 +20,11 @@ RESIZE_PER_CROP = 224 / 192
 
 
 class PatchTask:
-    """The half of a `pretext.task.PretextTask` that both patch tasks have.
+    """The part of a `pretext.task.PretextTask` that both patch tasks share.
 
-    Held-out images are shown as in training, from the central crop: patches at random in their
-    cells, some grey, by draws that belong to the image and so are the same after every epoch.
+    Held-out images are shown as in training, from the central crop: patches at random
+    positions in their cells, some of them grey, by draws that depend on the image alone and so are
+    the same after every epoch.
 
     Raises:
         ValueError: the patches do not fit into the crop, or an option is out of range.
@@ -67,7 +68,7 @@ class PatchTask:
         return keras.ops.reshape(embeddings, (-1, self.patches, self.options.embedding_size))
 
     def perceptron(self, input_size: int, num_classes: int) -> keras.Model:
-        """The head's end: from rows of concatenated embeddings to logits."""
+        """The last part of the head: from rows of concatenated embeddings to logits."""
         return patch_head(
             input_size,
             num_classes,
@@ -85,7 +86,7 @@ class PatchTask:
         return tf.reshape(views, (-1, *views.shape[2:]))
 
     def check_batch(self, images: int, replicas: int) -> None:
-        """One image is enough: its views are told apart."""
+        """One image is enough: the task distinguishes its views."""
 
     def loss(self, targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         return cross_entropy(targets, logits)
@@ -102,14 +103,14 @@ class PatchTask:
     def represent_patches(
         self, backbone: keras.Model, images: tf.Tensor, training: bool
     ) -> Representations:
-        """The representations of those patches one by one, by layer (N, patches, …).
+        """The representations of the same patches one by one, by layer (N, patches, …).
 
-        A probe pools each patch's map before it averages; maximum and average do not commute.
+        A probe pools each patch's map before averaging; maximum and average do not commute.
         """
         return patches.by_image(self._regular(backbone, images, training), self.patches)
 
     def regular_pre_logits(self, backbone: keras.Model, images: tf.Tensor) -> tf.Tensor:
-        """What the network makes of the patches in the middle of their cells, one by one."""
+        """The `pre_logits` of the patches in the middle of their cells, one by one."""
         return self._regular(backbone, images, training=False)["pre_logits"]
 
     def _regular(self, backbone: keras.Model, images: tf.Tensor, training: bool) -> Representations:

@@ -1,9 +1,9 @@
-"""The permutations that the jigsaw task tells apart (paper section 3.2; Noroozi & Favaro 2016).
+"""The permutations that jigsaw classifies (paper, section 3.2; Noroozi & Favaro 2016).
 
 The study uses the published file of 100 permutations of nine patches. They are chosen greedily:
 start from a random permutation and add, again and again, the one with the largest mean Hamming
 distance to those chosen so far. The same procedure, from a seed, gives sets with the file's
-statistics: two permutations differ in 8.08 of the 9 places on average, and in 2 at least.
+statistics: two permutations differ in 8.08 of the 9 positions on average, and in at least 2.
 """
 
 import itertools

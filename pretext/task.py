@@ -1,4 +1,4 @@
-"""What a pretext task is: the contract between a task's file, the trainer and the export."""
+"""The interface of a pretext task, for the trainer and the export."""
 
 import dataclasses
 from typing import Protocol
@@ -22,7 +22,7 @@ LARGEST_SIDE = 8192  # pixels
 
 @dataclasses.dataclass(frozen=True)
 class TaskOptions:
-    """What the tasks can be told; each reads what concerns it.
+    """The options of all tasks; each reads those that apply to it.
 
     Attributes:
         weight_decay: of the head's kernels, as 0.5 · weight_decay · ‖W‖²; the perceptron of the
@@ -30,7 +30,7 @@ class TaskOptions:
         synchronized_batch_norm: of the patch tasks' head: whether the replicas of a strategy share
             their batch statistics.
         num_classes: of supervised: how many classes the data set has, 0 if it has no labels; None
-            as long as the data set is not opened.
+            before the data set is opened.
     """
 
     resize_size: int = option(
@@ -137,8 +137,8 @@ class TaskOptions:
 
 
 def check_embedded_views(options: TaskOptions) -> None:
-    """Raises a ValueError for what exemplar and the patch tasks cannot do: they turn views grey
-    and embed them.
+    """Raises a ValueError for invalid options of exemplar and the patch tasks, which convert views
+    to greyscale and embed them.
     """
     if not 0 <= options.grey_probability <= 1:
         raise ValueError(f"--grey_probability={options.grey_probability} must be between 0 and 1")
@@ -155,8 +155,8 @@ class PretextTask(Protocol):
         train_view: what the host cuts out of an image for training.
         pretext_view: what the host cuts out for the pretext metrics on held-out images.
         eval_view: what a probe should feed to the export: a central crop.
-        draws: how many uniform random numbers an image brings along for `views`.
-        constants: tables that the export carries beside the network, by name.
+        draws: how many uniform random numbers accompany an image for `views`.
+        constants: tables that are exported with the network, by name.
     """
 
     name: str
@@ -168,10 +168,10 @@ class PretextTask(Protocol):
     constants: dict[str, np.ndarray]
 
     def backbone_options(self, architecture: str) -> dict[str, object]:
-        """What the task asks of `models.build`, beyond the user's choice."""
+        """The arguments of `models.build` that the task requires, whatever the user's options."""
 
     def check_batch(self, images: int, replicas: int) -> None:
-        """Raises a ValueError if there is nothing to compare in a batch.
+        """Raises a ValueError if a batch is too small for the task.
 
         Args:
             images: of a replica's batch or micro-batch.
@@ -181,7 +181,7 @@ class PretextTask(Protocol):
     def head(self, features: int) -> keras.Model:
         """The functional model from what `views` returns to logits.
 
-        Its input is a dict with `pre_logits`, (views, features), in the place of `images`.
+        Its input is that dict with `pre_logits`, (views, features), in place of `images`.
         """
 
     def views(self, batch: Batch, training: bool) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
@@ -189,11 +189,11 @@ class PretextTask(Protocol):
 
         Args:
             batch: as `data.pipeline.training_batches` gives it, N images.
-            training: whether to augment; on held-out images only what the task itself consists
-                of is random, by the same draws at every evaluation.
+            training: whether to augment; on held-out images only what the task itself consists of
+                is random, with the same draws at every evaluation.
 
         Returns:
-            A dict with `images`, float32, (views, H, W, 3), and whatever else the head takes;
+            A dict with `images`, float32, (views, H, W, 3), and anything else the head takes;
             and the targets. Views of one image lie side by side.
         """
 
@@ -204,7 +204,7 @@ class PretextTask(Protocol):
         """Values by example, each of shape (examples,); examples of one image side by side."""
 
     def logits(self, backbone: keras.Model, head: keras.Model, images: tf.Tensor) -> tf.Tensor:
-        """What the trained network answers to whole images; arguments as for `represent`."""
+        """The trained network's logits for whole images; arguments as for `represent`."""
 
     def represent(
         self, backbone: keras.Model, images: tf.Tensor, training: bool

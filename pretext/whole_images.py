@@ -14,7 +14,7 @@ from pretext.task import Batch, Representations, TaskOptions
 
 
 class WholeImageTask:
-    """The half of a `pretext.task.PretextTask` that both tasks have.
+    """The part of a `pretext.task.PretextTask` that both tasks share.
 
     The host cuts out an Inception crop, or a random square with `--augmentation=crop`, and the
     centre for everything but training (resized as for training to measure the task, by area for
@@ -47,7 +47,7 @@ class WholeImageTask:
         return normalise(images)
 
     def check_batch(self, images: int, replicas: int) -> None:
-        """One image is enough: its views are told apart."""
+        """One image is enough: the task distinguishes its views."""
 
     def loss(self, targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         return cross_entropy(targets, logits)

@@ -13,7 +13,7 @@ def read_epochs(texts: Sequence[str | float]) -> tuple[float, ...]:
     """The epochs of a list of --decay_epochs.
 
     Raises:
-        ValueError: they are no ascending numbers of at least 0.
+        ValueError: they are not ascending numbers of at least 0.
     """
     try:
         epochs = tuple(float(text) for text in texts)
@@ -58,7 +58,7 @@ class ScheduleOptions:
     )
 
     def in_steps(self, batch_size: int, steps_per_epoch: int) -> "WarmupPiecewise":
-        """The schedule for batches of so many images, of which an epoch has so many."""
+        """The schedule in steps, for a batch size and a number of steps per epoch."""
         scale = batch_size / self.lr_scale_batch_size if self.lr_scale_batch_size else 1.0
         return in_epochs(
             self.learning_rate * scale,
@@ -75,7 +75,7 @@ def in_epochs(
     decay_epochs: Sequence[float] = (),
     warmup_epochs: float = 0.0,
 ) -> "WarmupPiecewise":
-    """The schedule in steps, from one that is given in epochs.
+    """Converts a schedule in epochs to one in steps.
 
     Args:
         learning_rate: the rate after the warm-up, at least 0.
@@ -84,7 +84,7 @@ def in_epochs(
         warmup_epochs: the epochs over which the rate rises from zero.
 
     Raises:
-        ValueError: a rate or a warm-up that is none.
+        ValueError: the rate or the warm-up is invalid.
     """
     if not 0 <= learning_rate < math.inf:
         raise ValueError(f"--learning_rate={learning_rate}: use a number of at least 0")

@@ -27,7 +27,7 @@ def read(manual_dir: epath.Path, split: str) -> dict[str, int]:
         split: `train` or `val`.
 
     Raises:
-        ValueError: there is no list, or a line of it is wrong; says which.
+        ValueError: the list is missing, or a line of it is wrong; says which.
     """
     name = f"{split}_places205.csv"
     for path in (manual_dir / name, manual_dir / "trainvalsplit_places205" / name):
@@ -61,7 +61,7 @@ def class_names(labels: Iterable[tuple[str, int]]) -> list[str]:
 
 def _unpack(path: epath.Path, name: str) -> bytes:
     found = archives.files(path, lambda file: file.rsplit("/", 1)[-1] == name)
-    for _, content in list(found):  # A list, because damage is found behind the last file.
+    for _, content in list(found):  # A list, because damage is found after the last file.
         return content
     raise ValueError(f"{path} does not hold {name}: download it again from {WEBSITE}")
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageChops, ImageOps
 
 import data
 from data import exif, images, pipeline
-from data.encoded import decode, is_cut_short, look_at, ratio_of, rectangle
+from data.decoding import decode, is_truncated, open_image, ratio_of, rectangle
 from data.unreadable import UnreadableImages
 
 HEIGHT, WIDTH = 75, 102
@@ -170,14 +170,14 @@ CUT_SHORT = ("jpeg", "jpeg 4:2:0", "jpeg progressive", "jpeg grey", "jpeg cmyk")
 @pytest.mark.parametrize("missing", [1, 2, 12])
 def test_a_jpeg_that_lacks_its_last_bytes_is_decoded_as_far_as_it_goes(kind, missing, in_graph):
     file = GOOD[kind][:-missing]
-    assert is_cut_short(tf.constant(file))
-    assert not is_cut_short(tf.constant(GOOD[kind]))
+    assert is_truncated(tf.constant(file))
+    assert not is_truncated(tf.constant(GOOD[kind]))
     pixels, whole = in_graph(file).numpy(), in_graph(GOOD[kind]).numpy()
     changed = (pixels != whole).any(-1)
     if missing <= 2:
         assert not changed.any()
     assert changed.mean() < (0.3 if "progressive" in kind else 0.02)
-    image = look_at(tf.constant(file))
+    image = open_image(tf.constant(file))
     for ratio in (None, ratio_of(image, tf.constant([60, 50]), 16)):
         part = rectangle(image, tf.constant([9, 20]), tf.constant([60, 50]), ratio)
         np.testing.assert_array_equal(part, pixels[9:69, 20:70])
@@ -198,10 +198,10 @@ def test_a_jpeg_of_which_a_good_part_is_missing_is_not_read(kind, in_graph):
 
 def test_a_thumbnail_or_bytes_behind_the_end_are_no_damage():
     for kind in ("jpeg with bytes behind its end", "jpeg orientation 8, thumbnail", "png", "gif"):
-        assert not is_cut_short(tf.constant(GOOD[kind]))
-    assert is_cut_short(tf.constant(GOOD["jpeg orientation 8, thumbnail"][:-3]))
+        assert not is_truncated(tf.constant(GOOD[kind]))
+    assert is_truncated(tf.constant(GOOD["jpeg orientation 8, thumbnail"][:-3]))
     for file in (b"", b"\xff", b"\xff\xd8\xff"):
-        assert is_cut_short(tf.constant(file)) == (len(file) == 3)
+        assert is_truncated(tf.constant(file)) == (len(file) == 3)
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG"])
@@ -219,7 +219,7 @@ def test_the_smallest_and_the_longest_images(sides, form):
 @pytest.mark.parametrize("kind", [kind for kind in GOOD if kind.startswith("jpeg")])
 def test_a_rectangle_is_that_of_the_whole_image(kind):
     whole = decode(GOOD[kind]).numpy()
-    image = look_at(tf.constant(GOOD[kind]))
+    image = open_image(tf.constant(GOOD[kind]))
     assert image.height_width.numpy().tolist() == list(whole.shape[:2])
     random = np.random.default_rng(0)
     differences = []
@@ -242,7 +242,7 @@ def test_a_large_rectangle_is_decoded_smaller(orientation):
     tag = Image.Exif()
     tag[exif.ORIENTATION_TAG] = orientation
     file = encoded(large, "JPEG", exif=tag, quality=95)
-    image = look_at(tf.constant(file))
+    image = open_image(tf.constant(file))
     height_width = image.height_width.numpy()
     begin, size = tf.constant([31, 18]), tf.constant(height_width - [40, 33], tf.int32)
     for at_least in (64, 100, 280, 281, 600):
@@ -261,7 +261,7 @@ def test_a_view_of_a_file_cut_off_below_it_is_no_view():
     """Or whether an image counts as unreadable would depend on the rectangle."""
     file = encoded(photograph(400, 400), "JPEG")
     with pytest.raises(tf.errors.InvalidArgumentError):
-        look_at(tf.constant(file[: len(file) * 3 // 4]))
+        open_image(tf.constant(file[: len(file) * 3 // 4]))
 
 
 @pytest.mark.parametrize(

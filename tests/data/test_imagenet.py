@@ -67,7 +67,7 @@ def test_validation_is_held_out_by_the_files_names(directories):
     )
     assert not train & val
     assert train | val == trainval
-    names = sorted(trainval, key=lambda name: int(splits.lots(name)))
+    names = sorted(trainval, key=lambda name: int(splits.name_hashes(name)))
     assert val == set(names[:6])
     # Recorded, since a run that goes on must find its split again.
     assert names[0] == "n01443537_163.JPEG"

@@ -102,7 +102,7 @@ def test_an_address_of_a_kind_that_tensorflow_cannot_open(tmp_path):
     with pytest.raises(ValueError, match="--workdir=hdfs://host/run: the installed TensorFlow"):
         run_directory.claim("hdfs://host/run", FLAGS)
     assert run_directory.claim(f"file://{tmp_path}/run", FLAGS) == epath.Path(tmp_path) / "run"
-    with pytest.raises(OSError, match=r"--workdir=/proc/run cannot be made: "):
+    with pytest.raises(OSError, match=r"--workdir=/proc/run cannot be created: "):
         run_directory.claim("/proc/run", FLAGS)
 
 
