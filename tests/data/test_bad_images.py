@@ -38,21 +38,74 @@ def shown(file: bytes) -> np.ndarray:
     return np.asarray(image.convert("RGB")).astype(int)
 
 
+def segment(marker: int, body: bytes) -> bytes:
+    return b"\xff" + bytes([marker]) + struct.pack(">H", 2 + len(body)) + body
+
+
+def directory(order: str, entries: list[tuple[int, int, int, bytes]]) -> bytes:
+    """The entries of a TIFF directory, without the offset of the next one."""
+    packed = [struct.pack(order + "HHI", *entry[:3]) + entry[3] for entry in entries]
+    return struct.pack(order + "H", len(entries)) + b"".join(packed)
+
+
+def exif_segment(
+    *directories: dict[int, int], big_endian: bool = False, thumbnail: bytes = b""
+) -> bytes:
+    """Exif data of one or two directories: of each the values by tag, in the given order."""
+    order = ">" if big_endian else "<"
+    tiff = (b"MM" if big_endian else b"II") + struct.pack(order + "HI", 42, 8)
+    for number, values in enumerate(directories, start=1):
+        tiff += directory(
+            order,
+            [
+                (tag, 3, 1, struct.pack(order + "HH", value, 0))
+                if tag == exif.ORIENTATION_TAG
+                else (tag, 2, 4, b"abc\0")
+                for tag, value in values.items()
+            ],
+        )
+        is_last = number == len(directories)
+        tiff += struct.pack(order + "I", 0 if is_last else len(tiff) + 4)
+    return segment(0xE1, b"Exif\0\0" + tiff + thumbnail)
+
+
 def tagged(orientation: int, *, big_endian: bool = False, thumbnail: bool = False) -> bytes:
     """A JPEG whose Exif data follow a comment and a colour profile's segment."""
     plain = encoded(photograph(), "JPEG", quality=95)
-    order = ">" if big_endian else "<"
-    entries = [(0x010F, 2, 4, b"abc\0"), (0x0112, 3, 1, struct.pack(order + "HH", orientation, 0))]
-    tiff = (b"MM" if big_endian else b"II") + struct.pack(order + "HIH", 42, 8, len(entries))
-    for tag, kind, count, value in entries:
-        tiff += struct.pack(order + "HHI", tag, kind, count) + value
-    body = b"Exif\0\0" + tiff + bytes(4)
-    if thumbnail:
-        body += encoded(photograph(9, 12), "JPEG")
-    segments = b"\xff\xfe" + struct.pack(">H", 2 + 5) + b"hello"
-    segments += b"\xff\xe2" + struct.pack(">H", 2 + 3000) + bytes(3000)
-    segments += b"\xff\xff\xe1" + struct.pack(">H", 2 + len(body)) + body
+    segments = segment(0xFE, b"hello") + segment(0xE2, bytes(3000))
+    segments += b"\xff" + exif_segment(
+        {0x010F: 0, exif.ORIENTATION_TAG: orientation},
+        big_endian=big_endian,
+        thumbnail=encoded(photograph(9, 12), "JPEG") if thumbnail else b"",
+    )
     return plain[:2] + segments + plain[2:]
+
+
+def with_segments(*segments: bytes, behind_jfif: bool = False) -> bytes:
+    plain = encoded(photograph(), "JPEG", quality=95)
+    at = 20 if behind_jfif else 2
+    return plain[:at] + b"".join(segments) + plain[at:]
+
+
+def orientations(big_endian: bool) -> dict[str, bytes]:
+    """Exif data in the first directory, in a thumbnail's, and in other places."""
+    tag, name, software = exif.ORIENTATION_TAG, 0x010F, 0x0131
+    options = {"big_endian": big_endian}
+    xmp = segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta>Exif</x:xmpmeta>")
+    both = exif_segment({name: 0, tag: 3, software: 0}, {name: 0, tag: 6}, **options)
+    thumbnails = exif_segment({name: 0, software: 0}, {name: 0, tag: 6}, **options)
+    return {
+        "behind JFIF": with_segments(both, behind_jfif=True),
+        "behind XMP": with_segments(xmp, both),
+        "a thumbnail's": with_segments(thumbnails),
+        "a thumbnail's beside an empty directory": with_segments(
+            exif_segment({}, {tag: 6}, **options)
+        ),
+        "in no order": with_segments(exif_segment({software: 0, tag: 6}, **options)),
+        "out of range": with_segments(exif_segment({tag: 9}, **options)),
+        "of 0": with_segments(exif_segment({tag: 0}, **options)),
+        "of another image": with_segments() + with_segments(both),
+    }
 
 
 def without_adobe_segment(jpeg: bytes) -> bytes:
@@ -109,6 +162,8 @@ GOOD = {
     **{f"jpeg orientation {i}": tagged(i) for i in range(1, 9)},
     "jpeg orientation 6, big-endian": tagged(6, big_endian=True),
     "jpeg orientation 8, thumbnail": tagged(8, thumbnail=True),
+    **{f"jpeg orientation {name}": file for name, file in orientations(False).items()},
+    **{f"jpeg orientation {name}, big-endian": file for name, file in orientations(True).items()},
 }
 
 
