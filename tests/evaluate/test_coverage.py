@@ -37,7 +37,9 @@ def test_classes_that_were_never_trained(caplog) -> None:
 def test_splits_that_overlap(caplog) -> None:
     assert check(range(6), [0, 1], caplog, overlap=2).overlap == 2
     assert "overlapping splits: 2 of the validation split's images are also in" in caplog.text
-    assert "2 validation images are among" in coverage.remarks({"overlap": 2})[0]
+    assert (
+        "2 validation images are also in the training split" in coverage.remarks({"overlap": 2})[0]
+    )
 
 
 def test_few_examples(caplog) -> None:
