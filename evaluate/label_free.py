@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from evaluate.blocks import Block, RowBlocks, rows
-from evaluate.objective import feature_means
+from evaluate.features import RowBlocks, feature_means
 
 DIRECTIONS = 10
 # Eigenvalues of larger matrices take minutes.
@@ -91,6 +90,6 @@ def _products_of_examples(features: np.ndarray, seed: int) -> np.ndarray:
 
 
 @tf.function(reduce_retracing=True)
-def _block_products(block: Block, means: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    centred = tf.cast(rows(block), tf.float64) - means
+def _block_products(block: tf.Tensor, means: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    centred = tf.cast(block, tf.float64) - means
     return tf.matmul(centred, centred, transpose_a=True), tf.reduce_sum(centred, axis=0)

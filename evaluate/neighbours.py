@@ -7,8 +7,8 @@ the cosine of their features. Not part of the paper.
 import numpy as np
 import tensorflow as tf
 
-from evaluate.blocks import Block, RowBlocks, rows
-from evaluate.objective import check_labels, feature_means, full_float32
+from evaluate.features import RowBlocks, check_labels, feature_means
+from evaluate.objective import full_float32
 
 NEIGHBOURS = 20
 # Of float32 features: the similarities of two blocks then take less memory than the blocks.
@@ -107,8 +107,8 @@ def _ranks(
 
 
 @tf.function(reduce_retracing=True)
-def _directions(block: Block) -> tf.Tensor:
-    return tf.math.l2_normalize(rows(block), axis=1)
+def _directions(block: tf.Tensor) -> tf.Tensor:
+    return tf.math.l2_normalize(tf.cast(block, tf.float32), axis=1)
 
 
 @tf.function(reduce_retracing=True)

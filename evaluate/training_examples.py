@@ -16,7 +16,7 @@ from data import pipeline
 from data.images import RandomCrop
 from data.records import Records
 from data.unreadable import UnreadableImages
-from evaluate.objective import check_labels, feature_means
+from evaluate.features import check_labels, feature_means
 from evaluate.representations import ExtractOptions, Representations, represent
 from evaluate.saved_models import SavedModel
 
