@@ -12,6 +12,7 @@ import tensorflow as tf
 from absl import logging
 
 from data import images as host
+from models.layers import WeightDecay
 from pretext import colour, replicas
 from pretext.task import Batch, Representations, TaskOptions, check_embedded_views
 from pretext.triplet import check_margin, semi_hard_triplet_loss
@@ -70,7 +71,7 @@ class Exemplar:
         pre_logits = keras.Input((features,), name="pre_logits")
         logits = keras.layers.Dense(
             self.options.embedding_size,
-            kernel_regularizer=keras.regularizers.L2(0.5 * self.options.weight_decay),
+            kernel_regularizer=WeightDecay(self.options.weight_decay),
             dtype="float32",
             name="logits",
         )(pre_logits)

@@ -18,9 +18,11 @@ attribute `variables`. Loading it with `tf.saved_model.load` or `hub.load` gives
 Only exports of jigsaw have `permutations`, and only those of the two patch tasks
 `patch_representation`: their other functions average over an image's patches.
 
-Images are RGB, float32 in [0, 1], (N, H, W, 3); the task's own normalisation is inside. Image bytes
-are encoded files, (N,), and are resized (by area) and cropped as a probe would. `docs/exports.md`
-is the contract in full; `README.md` in the directory says what this network is.
+Images are RGB, float32 in [0, 1], (N, H, W, 3); the task's own normalisation is inside. Wrong
+shapes, types and values are refused by checks that are part of the functions (XLA drops those of
+values, because compiled code cannot fail). Image bytes are encoded files, (N,), and are resized (by
+area) and cropped as a probe would. `docs/exports.md` is the contract in full; `README.md` in the
+directory says what this network is.
 """
 
 import dataclasses
@@ -31,13 +33,15 @@ from absl import logging
 from etils import epath
 
 from models import saved
-from pretext import export_damage, input_contract, model_card
+from pretext import export_damage, model_card
 from pretext.exported_network import PRECISIONS, ExportedNetwork
 from pretext.patch_task import PatchTask
 from pretext.task import PretextTask, Representations
 from training.error_lines import writing
 from training.options import option
 
+# Rounding on the way from 8-bit pixels and back is not an error.
+SLACK = 1e-3
 LAYERS = ("block1", "block2", "block3", "block4", "pre_logits")
 
 
@@ -150,7 +154,7 @@ def _remove(path: epath.Path) -> None:
 def _contract(task: PretextTask, backbone: keras.Model) -> tf.TensorSpec:
     """VGG takes whole images of one size only; patches are cut from images of any size."""
     own_size = backbone.input.shape[1]
-    return input_contract.image_batch(own_size if own_size == task.eval_view.crop_size else None)
+    return _image_batch(own_size if own_size == task.eval_view.crop_size else None)
 
 
 def _root(
@@ -167,9 +171,9 @@ def _root(
     root.regularization_losses = [tf.function(network.penalty, input_signature=[])]
 
     def representation(images: tf.Tensor, training: bool = False) -> Representations:
-        images = input_contract.checked(images, contract)
+        images = _checked(images, contract)
         layers = task.represent(network, images, training)
-        input_contract.check_maps(layers)
+        _check_maps(layers)
         return {name: tf.cast(layers[name], tf.float32) for name in LAYERS}
 
     def pre_logits(images: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -210,7 +214,7 @@ def _signatures(
 
     @tf.function(input_signature=[contract])
     def pretext(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        images = input_contract.checked(images, contract)
+        images = _checked(images, contract)
         return {"logits": task.logits(network, head, images)}
 
     @tf.function(input_signature=[encoded])
@@ -230,7 +234,7 @@ def _signatures(
 
     @tf.function(input_signature=[contract])
     def patch_representation(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        images = input_contract.checked(images, contract)
+        images = _checked(images, contract)
         layers = task.represent_patches(network, images, training=False)
         return {name: tf.cast(layers[name], tf.float32) for name in LAYERS}
 
@@ -243,3 +247,42 @@ def _signatures(
         "pre_logits_bytes": pre_logits_bytes,
         "input_size": input_size,
     } | (of_patches if isinstance(task, PatchTask) else {})
+
+
+def _image_batch(size: int | None) -> tf.TensorSpec:
+    """A batch of any number of RGB images of `size` pixels a side, or of any size."""
+    return tf.TensorSpec([None, size, size, 3], tf.float32, name="images")
+
+
+def _checked(images: tf.Tensor, contract: tf.TensorSpec) -> tf.Tensor:
+    """The same images, unless their shape or their values show that they are something else.
+
+    Raises:
+        tf.errors.InvalidArgumentError: at run time, for another shape, a value outside of [0, 1]
+            or NaN.
+    """
+    # The function's signature says the same, but a caller can get around it.
+    images = tf.ensure_shape(images, contract.shape)
+    # A comparison with NaN is false.
+    is_valid = tf.reduce_all((images >= -SLACK) & (images <= 1 + SLACK))
+    message = (
+        "images must be RGB, float32 in [0, 1] (divide 8-bit pixels by 255); smallest, largest:"
+    )
+    check = tf.debugging.Assert(
+        is_valid, [message, tf.reduce_min(images), tf.reduce_max(images)], name="in_range"
+    )
+    with tf.control_dependencies([check] if check is not None else []):
+        return tf.identity(images)
+
+
+def _check_maps(layers: Representations) -> None:
+    """Refuses images that are too small for the network, of which a map has no pixels left.
+
+    Raises:
+        tf.errors.InvalidArgumentError: at run time, if a map has no pixel.
+    """
+    for name, value in layers.items():
+        if value.shape.rank == 4:
+            tf.debugging.assert_positive(
+                tf.shape(value)[1:3], f"images are too small: nothing is left of them in {name}"
+            )

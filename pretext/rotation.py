@@ -9,8 +9,7 @@ nothing but the content of the image gives the answer away.
 import keras
 import tensorflow as tf
 
-from pretext.classification import linear_head
-from pretext.task import Batch
+from pretext.task import Batch, linear_head
 from pretext.whole_images import WholeImageTask
 
 TURNS = 4

@@ -6,8 +6,7 @@ Released code: ResNet50, batch 256, learning rate 0.1, 90 epochs with decays aft
 import keras
 import tensorflow as tf
 
-from pretext.classification import linear_head
-from pretext.task import Batch, TaskOptions
+from pretext.task import Batch, TaskOptions, linear_head
 from pretext.whole_images import WholeImageTask
 
 

@@ -1,4 +1,4 @@
-"""The interface of a pretext task, for the trainer and the export."""
+"""The interface of a pretext task, its options, and what tasks that end in a softmax share."""
 
 import dataclasses
 from typing import Protocol
@@ -9,15 +9,16 @@ import tensorflow as tf
 
 from data.images import CentralCrop
 from data.pipeline import View
+from models.layers import WeightDecay
 from training.options import option
 
 Batch = dict[str, tf.Tensor]
 Representations = dict[str, tf.Tensor]
 
-
 PATCH_TASKS = ("jigsaw", "relative_patch_location")
 EMBEDDING_TASKS = ("exemplar", *PATCH_TASKS)
 LARGEST_SIDE = 8192  # pixels
+ACCURACIES = ("accuracy", "loss")  # what `accuracies` returns
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,7 @@ class TaskOptions:
 
     Attributes:
         weight_decay: of the head's kernels, as 0.5 · weight_decay · ‖W‖²; the perceptron of the
-            patch tasks has its own (`pretext.heads`).
+            patch tasks has its own (`pretext.patch_task`).
         synchronized_batch_norm: of the patch tasks' head: whether the replicas of a strategy share
             their batch statistics.
         num_classes: of supervised: how many classes the data set has, 0 if it has no labels; None
@@ -216,3 +217,40 @@ class PretextTask(Protocol):
             images: float32 in [0, 1], RGB, (N, H, W, 3).
             training: whether batch normalisation takes the batch's statistics.
         """
+
+
+def linear_head(features: int, classes: int, weight_decay: float) -> keras.Model:
+    """The logits layer: with a bias, float32 whatever the backbone computes in.
+
+    Args:
+        features: the size of `pre_logits`.
+        classes: how many logits.
+        weight_decay: of the kernel, as 0.5 · weight_decay · ‖W‖².
+
+    Returns:
+        A functional model from `{"pre_logits": (N, features)}` to logits, (N, classes).
+    """
+    pre_logits = keras.Input((features,), name="pre_logits")
+    logits = keras.layers.Dense(
+        classes,
+        kernel_regularizer=WeightDecay(weight_decay),
+        dtype="float32",
+        name="logits",
+    )(pre_logits)
+    return keras.Model({"pre_logits": pre_logits}, logits, name="head")
+
+
+def cross_entropy(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """The mean softmax cross-entropy: targets (N,) of integers, logits (N, classes)."""
+    return tf.reduce_mean(
+        tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits)
+    )
+
+
+def accuracies(targets: tf.Tensor, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+    """`accuracy`, 1 where the largest logit is the target's and 0 elsewhere, and `loss`: (N,)."""
+    predicted = tf.argmax(logits, axis=-1, output_type=targets.dtype)
+    return {
+        "accuracy": tf.cast(predicted == targets, tf.float32),
+        "loss": tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits),
+    }

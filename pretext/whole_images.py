@@ -9,8 +9,14 @@ import tensorflow as tf
 
 from data import images as host
 from pretext import colour
-from pretext.classification import ACCURACIES, accuracies, cross_entropy
-from pretext.task import Batch, Representations, TaskOptions
+from pretext.task import (
+    ACCURACIES,
+    Batch,
+    Representations,
+    TaskOptions,
+    accuracies,
+    cross_entropy,
+)
 
 
 class WholeImageTask:
