@@ -4,6 +4,8 @@ A lock is the operating system's (flock) on the empty file DIRECTORY/lock. The p
 means nothing: the lock ends with the process that holds it, however that ends, so a kill never
 leaves one behind.
 
+Not `filelock`: it has no shared locks, unlinks its file on release and fails without flock.
+
 Buckets (gs://…) and file systems without flock have no such lock; there runs are not kept apart.
 See docs/failures.md.
 """

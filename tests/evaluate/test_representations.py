@@ -68,9 +68,9 @@ def test_an_interrupted_extraction_continues(model, records, tmp_path, monkeypat
         calls.append(done)
         if len(calls) == 4:
             # As a kill leaves it: something written that the header does not count.
-            for file in files._open.values():
-                file.write(b"half a row")
-                file.flush()
+            for name in (*files.layers, "labels", "positions"):
+                with files.path(name).open("ab") as file:
+                    file.write(b"half a row")
             raise KeyboardInterrupt
         append(files, batch, done)
 

@@ -52,12 +52,14 @@ def test_the_lock_ends_with_main_even_if_that_fails(tmp_path):
     @locks.released_at_the_end
     def main(argv: list[str]) -> None:
         run_directory.claim(str(tmp_path), FLAGS)
-        assert locks._held
+        with locks.locked(tmp_path / "lock", wait=False) as file:
+            assert file is None, "it is held"
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
         main([])
-    assert not locks._held
+    with locks.locked(tmp_path / "lock", wait=False) as file:
+        assert file is not None
 
 
 def test_flags_of_a_run_with_results_must_match(tmp_path):
