@@ -180,7 +180,7 @@ def _views(
 ) -> tf.data.Dataset:
     """Reads and cuts every entry, in groups of `GROUP`, the last of what remains.
 
-    One that fails becomes zeros with `valid` 0, in its place; its `id` and its `image` go along
+    One that fails is replaced by zeros with `valid` 0; its `id` and its `image` go along
     as `bad_id` and `bad_image`, which are empty where nothing is wrong. So do those of a damaged
     one, whose `valid` is 1.
     """
@@ -199,7 +199,7 @@ def _views(
             "bad_image": tf.where(damaged, entry["image"], tf.zeros_like(entry["image"])),
         }
 
-    # Traced once for all the places it is used in.
+    # Traced once for all its uses.
     whole = tf.function(whole, autograph=False).get_concrete_function(entries.element_spec)
     element = {
         name: tf.TensorSpec(value.shape, value.dtype)
@@ -230,7 +230,7 @@ def _views(
 
 
 def _fill_up(batch: Record, size: int) -> Record:
-    """A batch of `size` elements, with nothing in the place of those that are missing."""
+    """A batch of `size` elements, padded with zeros and empty strings."""
 
     def filled_up(value: tf.Tensor) -> tf.Tensor:
         missing = tf.concat([[size - tf.shape(value)[0]], tf.shape(value)[1:]], 0)
@@ -282,7 +282,7 @@ def _key(seed: tf.Tensor, entry: Record) -> tf.Tensor:
 
 
 def _replace_unreadable(batch: Record, substitute: Callable[[], Record]) -> Record:
-    """Puts good images of the batch, or a substitute, in the place of unreadable ones."""
+    """Replaces unreadable images by good ones of the batch, or by a substitute."""
     valid = batch["valid"] > 0
 
     def by_others() -> Record:
@@ -315,13 +315,13 @@ def _substitute(
     """
 
     def find(names: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        place = tf.strings.to_hash_bucket_fast(names[0], min(records.size, TRIED_FROM))
-        entries = records.entries().repeat().skip(place).take(TRIED)
+        position = tf.strings.to_hash_bucket_fast(names[0], min(records.size, TRIED_FROM))
+        entries = records.entries().repeat().skip(position).take(TRIED)
         found = _first_usable(entries, records, view, UnreadableImages())
         if found is None:
             raise ValueError("every image of a batch is unreadable")
         image, entry = found
-        return image, entry["label"], tf.random.stateless_uniform([draws], [place, 0])
+        return image, entry["label"], tf.random.stateless_uniform([draws], [position, 0])
 
     image, label, drawn = tf.py_function(find, [names], [kind, tf.int64, tf.float32])
     return {"image": image, "label": label, "draws": drawn, "valid": tf.constant(1.0)}

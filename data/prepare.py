@@ -14,41 +14,42 @@ import os
 import re
 
 import tensorflow as tf
-from absl import flags
 from etils import epath
 
 import data
 from data import builders, imagenet, inspection, splits
 from data.contact_sheet import contact_sheet
 from data.records import Records
-from training.regular_files import is_regular
-from training import command_line, paths
+from training import command_line, options
 from training.error_lines import reason
+from training.options import option
+from training.regular_files import is_regular
 
 COLUMNS = 8
-MOST_SHOWN = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-    """The flags; see their help."""
+class PrepareOptions:
+    """Which data set is prepared or verified, and how thoroughly."""
 
-    data_dir: str
-    manual_dir: str
-    sample: int
-    verify_all: bool
-    contact_sheet: str
+    data_dir: str | None = option(
+        None, "The folder, ImageNet's directory, or TFDS' data directory.", path=True
+    )
+    manual_dir: str | None = option(
+        None,
+        "The archives that cannot be downloaded; downloads/manual in --data_dir by default.",
+        path=True,
+    )
+    sample: int = option(
+        32, "Images of train, val and test to decode and show.", minimum=1, maximum=10_000
+    )
+    verify_all: bool = option(False, "Decode all images.")
+    contact_sheet: str | None = option(
+        None, "The PNG to write; NAME_contact_sheet.png by default.", path=True
+    )
 
 
-flags.DEFINE_string("data_dir", None, "The folder, ImageNet's directory, or TFDS' data directory.")
-flags.DEFINE_string(
-    "manual_dir",
-    None,
-    "Where the archives are that cannot be downloaded; downloads/manual in --data_dir by default.",
-)
-flags.DEFINE_integer("sample", 32, "How many images of train, val and test are decoded and shown.")
-flags.DEFINE_bool("verify_all", False, "Whether all images are decoded.")
-flags.DEFINE_string("contact_sheet", None, "The PNG to write; NAME_contact_sheet.png by default.")
+options.define(PrepareOptions)
 
 
 def main(argv: list[str]) -> None:
@@ -59,13 +60,7 @@ def main(argv: list[str]) -> None:
             "imagenet2012, places205 or a TFDS name"
         )
     name = argv[1]
-    names = [field.name for field in dataclasses.fields(Config)]
-    config = Config(**{flag: flags.FLAGS[flag].value for flag in names})
-    if not 1 <= config.sample <= MOST_SHOWN:
-        raise ValueError(f"--sample={config.sample}: use at least 1, and at most {MOST_SHOWN}")
-    for flag in ("data_dir", "manual_dir", "contact_sheet"):
-        if path := getattr(config, flag):
-            config = dataclasses.replace(config, **{flag: paths.from_flag(path, flag)})
+    config = options.read(PrepareOptions)
     sheet = sheet_path(config.contact_sheet or f"{re.sub('[/:]', '_', name)}_contact_sheet.png")
     if name == "folder" and config.data_dir and is_below(sheet, config.data_dir):
         raise ValueError(

@@ -96,7 +96,7 @@ def fit(
 ) -> Probe:
     """Fits the probe.
 
-    A class without examples is no error, nor are constant features or fewer examples than
+    A class without examples is not an error, nor are constant features or fewer examples than
     classes. Every evaluation reads the features once and never copies them.
 
     Args:

@@ -194,7 +194,7 @@ def _fingerprint(path: str) -> str:
     if damage:
         logging.warning(
             "%s/fingerprint.pb is damaged (%s): a hash of the graph and of the weights' checksums "
-            "stands for it",
+            "is used instead",
             path,
             damage[:200],
         )

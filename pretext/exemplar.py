@@ -85,8 +85,8 @@ class Exemplar:
         draws = tf.reshape(batch["draws"][:, : views * DRAWS], (-1, DRAWS))
         images = colour.distort(tf.cast(images, tf.float32) / 255.0, draws, fast=False)
         images = colour.grey(images, draws[:, colour.DRAWS], self.options.grey_probability)
-        place = tf.range(tf.shape(batch["image"])[0])
-        targets = tf.tile(tf.where(batch["valid"] > 0, place, -1)[:, None], [1, views])
+        index = tf.range(tf.shape(batch["image"])[0])
+        targets = tf.tile(tf.where(batch["valid"] > 0, index, -1)[:, None], [1, views])
         return {"images": colour.standardise(images * 255.0)}, targets
 
     def loss(self, targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -142,8 +142,8 @@ def retrieval(targets: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
 
     # How many images further on in the batch every image is, not counting padding.
     valid = targets[:, 0] >= 0
-    place = tf.cumsum(tf.cast(valid, tf.int32))
-    ahead = tf.math.floormod(place[None, :] - place[:, None], tf.maximum(place[-1], 1))
+    index = tf.cumsum(tf.cast(valid, tf.int32))
+    ahead = tf.math.floormod(index[None, :] - index[:, None], tf.maximum(index[-1], 1))
     order = (ahead[:, :, None] - 1) * views + tf.range(views)
     chosen = valid[None, :, None] & (order >= 0) & (order < CANDIDATES - 1)
 

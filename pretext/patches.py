@@ -180,8 +180,8 @@ def concatenate_permuted(embeddings: tf.Tensor, permutations: tf.Tensor) -> tf.T
     """
     ordered = tf.gather(embeddings, permutations, axis=1, batch_dims=1)  # (N, P, K, C)
     ordered = tf.transpose(ordered, (0, 1, 3, 2))
-    places, channels = permutations.shape[-1], embeddings.shape[-1]
-    return tf.reshape(ordered, (-1, permutations.shape[1], channels * places))
+    positions, channels = permutations.shape[-1], embeddings.shape[-1]
+    return tf.reshape(ordered, (-1, permutations.shape[1], channels * positions))
 
 
 def pairs(embeddings: tf.Tensor) -> tf.Tensor:

@@ -23,10 +23,10 @@ def generate(count: int = 100, size: int = 9, seed: int = 0) -> np.ndarray:
 
     Among equally distant candidates the first in lexicographic order is taken; at random (ties
     broken by the seed) the minimum would be 3 for some seeds, not the published 2. The seed chooses
-    the first permutation and the order of the places, which changes no distance. Candidates are all
-    permutations up to nine patches, beyond that 200 000 random ones. The result depends on nothing
-    but the arguments: all is integer arithmetic on the raw output of PCG64, which NumPy keeps
-    stable.
+    the first permutation and the order of the positions, which changes no distance. Candidates are
+    all permutations up to nine patches, beyond that 200 000 random ones. The result depends on
+    nothing but the arguments: all is integer arithmetic on the raw output of PCG64, which NumPy
+    keeps stable.
 
     Returns:
         (count, size) int32, every row a permutation of 0 … size − 1, all different.
@@ -50,11 +50,11 @@ def generate(count: int = 100, size: int = 9, seed: int = 0) -> np.ndarray:
 
     random = np.random.PCG64(seed)
     candidates = _candidates(size, random)
-    places = np.ascontiguousarray(candidates.T)  # long rows: three times as fast to compare
+    positions = np.ascontiguousarray(candidates.T)  # long rows: three times as fast to compare
     chosen = [int(random.random_raw() % len(candidates))]
     distance = np.zeros(len(candidates), np.int32)  # the sum over the chosen ones
     for _ in range(count - 1):
-        distance += (places != places[:, chosen[-1:]]).sum(axis=0, dtype=np.int32)
+        distance += (positions != positions[:, chosen[-1:]]).sum(axis=0, dtype=np.int32)
         distance[chosen] = -1  # never again
         chosen.append(int(distance.argmax()))
     order = random.random_raw(size).argsort(kind="stable")
