@@ -11,7 +11,7 @@ puts the results of several runs side by side: prints them and leaves comparison
 comparison.csv in --workdir, or else in the current directory.
 
 The exit status is 0 when all is done, 1 for an error, 130 after Ctrl-C and 143 after SIGTERM; the
-same command goes on: docs/failures.md.
+same command resumes: docs/failures.md.
 """
 
 from training import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
@@ -69,8 +69,8 @@ class RunOptions:
     val_split: str = option("val", "Labelled images to measure the probes on.")
     train_fraction: float = option(
         1.0,
-        "Of the training split's labels, what the probes get: as many images of every class, the "
-        "same ones for every layer and model.",
+        "The fraction of the training split's labels that the probes get: as many images of every "
+        "class, the same ones for every layer and model.",
         minimum=0,
         maximum=1,
     )
@@ -79,7 +79,7 @@ class RunOptions:
     )
     checkpoint_every_steps: int = option(
         500,
-        "Of sgd, mlp: steps between two checkpoints.",
+        "For sgd, mlp: steps between two checkpoints.",
         minimum=1,
         maximum=10**9,
         may_differ=True,
@@ -87,8 +87,8 @@ class RunOptions:
     )
     seed: int = option(
         0,
-        "Of --train_fraction's images and of the held-out fifth; of sgd, mlp: of all random "
-        "choices.",
+        "The seed of --train_fraction's images and of the held-out fifth; for sgd, mlp: of all "
+        "random choices.",
         minimum=0,
         maximum=2**31 - 1,
     )
@@ -121,7 +121,7 @@ def main(argv: list[str]) -> None:
         comparison.compare([*run.compare, *argv[1:]], epath.Path(run.workdir or "."))
         return
     if len(argv) > 1:
-        raise ValueError(f"what is {argv[1]}? Every option begins with -- and a name")
+        raise ValueError(f"unexpected argument {argv[1]}: give every option as --name=value")
     data_options = options.read(DataOptions)
     extraction = options.read(ExtractOptions, max_bad_fraction=data_options.max_bad_fraction)
     probe = options.read(ProbeOptions, seed=run.seed)
@@ -129,7 +129,7 @@ def main(argv: list[str]) -> None:
     devices = options.read(DeviceOptions)
     flag_texts = options.texts(run, data_options, extraction, probe, training_options, devices)
     for name in options.inapplicable(*GROUPS, chosen=probe.probe):
-        logging.warning("--%s says nothing to --probe=%s and is ignored", name, probe.probe)
+        logging.warning("--%s does not apply to --probe=%s and is ignored", name, probe.probe)
     low_data.check_fraction(run.train_fraction)
     protocol = None
     if probe.probe in protocols.PAPER:
@@ -260,7 +260,7 @@ def main(argv: list[str]) -> None:
     if run.update_model_card:
         model_card.append(results)
     print("\n".join([report.table(results), *coverage.remarks(results)]))
-    # Flushed, so that a full disk behind it is told like any other.
+    # Flushed, so that a full disk behind it is reported like any other.
     print(f"\n{workdir / 'results.json'}\n{workdir / 'accuracy_by_layer.png'}", flush=True)
 
 

@@ -34,13 +34,17 @@ class StudyOptions:
         False, "Keep representations after their network's last evaluation."
     )
     estimate: bool = option(False, "Print what the plan would take, and run nothing.")
-    accelerators: int = option(1, "How many share a run's batch.", minimum=1, maximum=1_000_000)
+    accelerators: int = option(
+        1, "Accelerators that share a run's batch.", minimum=1, maximum=1_000_000
+    )
     memory_gib: float = option(
         0.0,
-        "Of each: networks that are estimated not to fit are skipped; 0: none is.",
+        "Memory of each: networks that are estimated not to fit are skipped; 0: skip none.",
         minimum=0.0,
     )
-    peak_tflops: float = option(156.0, "For --estimate: of each (an A100's in TF32).", minimum=0.0)
+    peak_tflops: float = option(
+        156.0, "For --estimate: the peak of each (an A100's in TF32).", minimum=0.0
+    )
     utilisation: float = option(
         0.3,
         "For --estimate: the share of that which a step reaches.",
@@ -48,7 +52,7 @@ class StudyOptions:
         maximum=1.0,
     )
     bytes_per_number: int = option(
-        4, "Of activations: 4 in float32, 2 in bfloat16.", minimum=1, maximum=8
+        4, "For activations: 4 in float32, 2 in bfloat16.", minimum=1, maximum=8
     )
     images_per_second: str | None = option(
         None,
@@ -64,7 +68,7 @@ options.define(*GROUPS)
 @locks.released_at_the_end
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
-        raise ValueError(f"what is {argv[1]}? Every option begins with -- and a name")
+        raise ValueError(f"unexpected argument {argv[1]}: give every option as --name=value")
 
     # ---------------------------------------------------------------- flags
     config = options.read(StudyOptions)

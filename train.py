@@ -2,7 +2,7 @@
 
     python train.py --workdir=runs/rotation --task=rotation --dataset=folder --data_dir=photos
 
-ends with runs/rotation/saved_model. Run again, the same command goes on where it was stopped.
+ends with runs/rotation/saved_model. Run again, the same command resumes where it stopped.
 The exit status is 0 when all is done, 1 for an error, 130 after Ctrl-C and 143 after SIGTERM, which
 both save a checkpoint first: docs/failures.md.
 """
@@ -49,8 +49,8 @@ class RunOptions:
         None, "The run's directory: checkpoints, metrics, export.", may_differ=True, path=True
     )
     task: str = option("rotation", f"The pretext task: {', '.join(pretext.TASKS)}.")
-    train_split: str = option("train", "Images to train on: train, trainval, …")
-    val_split: str = option("val", "Images for the pretext metrics after every epoch.")
+    train_split: str = option("train", "The split to train on: train, trainval, …")
+    val_split: str = option("val", "The split for the pretext metrics after every epoch.")
 
 
 GROUPS = (
@@ -74,7 +74,7 @@ options.define(*GROUPS)
 )
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
-        raise ValueError(f"what is {argv[1]}? Every option begins with -- and a name")
+        raise ValueError(f"unexpected argument {argv[1]}: give every option as --name=value")
 
     # ---------------------------------------------------------------- flags
     run = options.read(RunOptions)
@@ -96,8 +96,8 @@ def main(argv: list[str]) -> None:
         run, data_options, decoding, task_options, network, loop, schedule, hardware, exported
     )
     for name in options.inapplicable(*GROUPS, chosen=run.task):
-        logging.warning("--%s says nothing to --task=%s and is ignored", name, run.task)
-    pretext.build(run.task, task_options)  # A wrong flag is told before a data set is opened.
+        logging.warning("--%s does not apply to --task=%s and is ignored", name, run.task)
+    pretext.build(run.task, task_options)  # Reports a wrong flag before a data set is opened.
     workdir = run_directory.locate(run.workdir)
     if decoding.data_service:
         service = DataService(decoding.data_service, decoding.data_service_jobs)

@@ -16,7 +16,7 @@ from data import pipeline
 from data.images import RandomCrop
 from data.records import Records
 from data.unreadable import UnreadableImages
-from evaluate.objective import check_labels, feature_means
+from evaluate.features import check_labels, feature_means
 from evaluate.representations import ExtractOptions, Representations, represent
 from evaluate.saved_models import SavedModel
 
@@ -141,8 +141,9 @@ class CachedExamples:
 class AugmentedExamples:
     """Random crops of a split's images through the frozen network (section 3.3).
 
-    [C] The smaller side is resized to `options.resize_size`, by area as where the probe is
-    measured, and a random square of `options.crop_size` is cut out; views are not mirrored.
+    As in the released code, the smaller side is resized to `options.resize_size`, by area as where
+    the probe is measured, and a random square of `options.crop_size` is cut out; views are not
+    mirrored.
 
     Args:
         model: the network; loaded in the strategy's scope.

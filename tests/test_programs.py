@@ -189,7 +189,7 @@ def test_no_start_up_lines_and_one_line_for_an_error(tmp_path):
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1, result.stderr
     assert result.stderr.startswith("train.py: ")
-    assert "is no directory" in result.stderr
+    assert "is not a directory" in result.stderr
 
 
 def test_bad_input_of_train(finished, labelled_folder, tmp_path):
@@ -210,7 +210,7 @@ def test_bad_input_of_train(finished, labelled_folder, tmp_path):
         "--widening_factor=0: use a whole number from 1 to 1024": line("--widening_factor=0"),
         "--workdir is missing": line("--workdir="),
         "--max_bad_fraction=1.5: use a number from 0 to 1": line("--max_bad_fraction=1.5"),
-        "is no address: use grpc://HOST:PORT": line("--data_service=localhost"),
+        "is not an address: use grpc://HOST:PORT": line("--data_service=localhost"),
         "above/broken.jpg (Unknown image file format": line(
             "--max_bad_fraction=0.005", f"--workdir={tmp_path / 'rotten'}", "--train_split=all"
         ),
@@ -233,10 +233,10 @@ def test_bad_input_of_eval(finished, labelled_folder, tmp_path):
         ]
 
     cases = {
-        "is no SavedModel": line(f"--saved_model={tmp_path}"),
+        "is not a SavedModel": line(f"--saved_model={tmp_path}"),
         "has no layer block7, did you mean block4? it has": line("--layers=block1,block7"),
         "use auto, paper or a number": line("--l2=much"),
-        "is no directory": line(f"--data_dir={tmp_path / 'none'}"),
+        "is not a directory": line(f"--data_dir={tmp_path / 'none'}"),
         "the image would be smaller than the crop": line("--crop_size=100"),
         "more than --max_bad_fraction=0.005 allows": line(
             "--max_bad_fraction=0.005", f"--workdir={tmp_path / 'rotten'}", "--train_split=all"

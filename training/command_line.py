@@ -1,4 +1,4 @@
-"""From a command line to `main`, and from an error or a signal to one line and a status."""
+"""Runs `main` from a command line; turns an error or a signal into one line and an exit status."""
 
 import os
 import re
@@ -12,11 +12,11 @@ from training import interruption
 
 
 def run(program: str, main: Callable[[list[str]], None]) -> None:
-    """Runs a program's `main`; what a user or a machine can cause ends with one line.
+    """Runs a program's `main`; an error that a user or a machine can cause ends with one line.
 
     The exit status is 0 when all is done, 1 for an error, 130 after Ctrl-C
     and 143 after SIGTERM; docs/failures.md says what each leaves behind. With --verbosity=0 or
-    more an error shows where it came from instead of its line.
+    more an error shows its traceback instead of its line.
     """
     logging.set_verbosity(logging.WARNING)
     interruption.install(program)
@@ -41,14 +41,14 @@ def parse(arguments: list[str]) -> list[str]:
         return flags.FLAGS(arguments)
     except flags.Error as error:
         text = " ".join(str(error).removeprefix("flag ").split())
-        # Checks that name their flag need not have it named again.
+        # The message of a check that names its flag need not name it again.
         raise ValueError(re.sub(r"^--(\w+)=.*?: (?=--\1=)", "", text)) from error
 
 
 def _check_flag_files(lines: list[str], inside: tuple[str, ...] = ()) -> None:
-    """Raises a ValueError for a flag file, or one that it includes, that absl would not end with.
+    """Raises a ValueError for a flag file, or one that it includes, that absl could not read.
 
-    A pipe or a device is never read to its end.
+    It would never reach the end of a pipe or a device.
     """
     for line, following in zip(lines, [*lines[1:], ""], strict=True):
         name, equals, path = line.strip().lstrip("-").partition("=")
@@ -69,25 +69,25 @@ def _check_flag_files(lines: list[str], inside: tuple[str, ...] = ()) -> None:
 
 
 def _tensorflow_errors() -> tuple[type[Exception], ...]:
-    """TensorFlow's own errors, in a program that has imported it: study.py does without."""
+    """TensorFlow's own errors, in a program that has imported it: study.py has not."""
     tensorflow = sys.modules.get("tensorflow")
     return (tensorflow.errors.OpError,) if tensorflow else ()
 
 
 # Errors whose messages are written for the user, here or by the system.
-_TOLD = (ValueError, FloatingPointError, OSError, MemoryError)
+_FOR_USERS = (ValueError, FloatingPointError, OSError, MemoryError)
 
 
 def _line(error: Exception) -> str:
-    """What an error says, in one line."""
+    """The message of an error, in one line."""
     if isinstance(error, _tensorflow_errors()):
         from training.error_lines import reason  # Imports TensorFlow.
 
         return reason(error)
     text = " ".join(str(error).split())
-    if isinstance(error, _TOLD):
+    if isinstance(error, _FOR_USERS):
         return text or type(error).__name__
-    # A fault of the program's own: say where, because no flag or file is named.
+    # A bug in the program: say where, because no flag or file is named.
     last = traceback.extract_tb(error.__traceback__)[-1]
     return (
         f"{type(error).__name__}: {text[:300]} (line {last.lineno} of "

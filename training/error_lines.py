@@ -1,4 +1,4 @@
-"""What an error says, in one line."""
+"""The message of an error, in one line."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ def reason(error: BaseException) -> str:
     """The first line of an error's message, without TensorFlow's names of nodes and operations.
 
     Args:
-        error: any; of one without a message it is the type's name.
+        error: any error; one without a message is named by its type.
     """
     if isinstance(error, tf.errors.OpError):
         message = error.message
@@ -21,12 +21,12 @@ def reason(error: BaseException) -> str:
     else:
         message = str(error)
     lines = (message or "").strip().splitlines() or [""]
-    first = re.sub(r"^\{\{.*\}\} |\s*\[Op:.*$| used by \{\{.*$", "", _telling(lines))
+    first = re.sub(r"^\{\{.*\}\} |\s*\[Op:.*$| used by \{\{.*$", "", _informative_line(lines))
     return first.strip().rstrip(".") or type(error).__name__
 
 
-def _telling(lines: list[str]) -> str:
-    """The line that says what is wrong, of a message that may begin with where."""
+def _informative_line(lines: list[str]) -> str:
+    """The line that says what is wrong, of a message that may begin with where it happened."""
     if lines[0].startswith("in user code"):  # While a function is traced.
         raised = re.compile(r" {4}(?:\w+\.)*(\w+): (.+)")
         found = [match for match in map(raised.fullmatch, lines) if match]
@@ -39,17 +39,17 @@ def _telling(lines: list[str]) -> str:
 
 @contextlib.contextmanager
 def writing(path: os.PathLike | str) -> Iterator[None]:
-    """Around what writes a file: its errors, a full disk above all, name the file.
+    """Within it, errors of writing a file, such as a full disk, name the file.
 
-    Whoever writes inside must leave what was there before as it is.
+    The code inside must leave an existing file unchanged if it fails.
 
     Raises:
-        OSError: something was wrong; says what, and that the same command goes on.
+        OSError: the file could not be written; says why, and that the same command resumes.
     """
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
         raise OSError(
-            f"{path} could not be written: {reason(error)}; what was written before is whole, and "
-            "the same command goes on from it when this is mended"
+            f"{path} could not be written: {reason(error)}; what was written before is intact, "
+            "and the same command resumes from it once this is fixed"
         ) from error

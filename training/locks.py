@@ -1,11 +1,13 @@
 """One run at a time in a directory, or one writer after the other.
 
-A lock is the operating system's (flock) on the empty file DIRECTORY/lock. It is not the file's
-presence that counts: the lock ends with the process that holds it, however that ends, so that none
-is ever left behind by a kill.
+A lock is the operating system's (flock) on the empty file DIRECTORY/lock. The presence of the file
+means nothing: the lock ends with the process that holds it, however that ends, so a kill never
+leaves one behind.
 
-Buckets (gs://…) and file systems without flock have no such lock; there the runs are not kept
-apart. See docs/failures.md.
+Not `filelock`: it has no shared locks, unlinks its file on release and fails without flock.
+
+Buckets (gs://…) and file systems without flock have no such lock; there runs are not kept apart.
+See docs/failures.md.
 """
 
 import contextlib
@@ -28,14 +30,14 @@ _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, err
 
 
 def hold(directory: epath.Path, *, shared: bool = False) -> None:
-    """Locks a directory for this process, which may do so again.
+    """Locks a directory for this process, which may call this again.
 
     Args:
         directory: an existing directory.
-        shared: whether other processes may hold it too, if they share it as well.
+        shared: whether other processes may hold a shared lock at the same time.
 
     Raises:
-        ValueError: another process holds it, or `lock` in it is no file.
+        ValueError: another process holds it, or `lock` in it is not a file.
     """
     key = os.path.realpath(directory)
     if "://" in str(directory) or key in _held:
@@ -53,7 +55,7 @@ def hold(directory: epath.Path, *, shared: bool = False) -> None:
 
 @contextlib.contextmanager
 def waited_for(directory: epath.Path) -> Iterator[None]:
-    """Locks an existing directory within the context; waits for a process that holds it."""
+    """Locks an existing directory within the context; waits while another process holds it."""
     with _file(directory) as file:
         if not _lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
             logging.warning("waiting for the process that writes to %s", directory)
@@ -66,8 +68,8 @@ def locked(path: epath.Path, *, wait: bool) -> Iterator[IO[str] | None]:
     """Locks a file within the context, and for as long as a process that inherits it runs.
 
     Args:
-        path: the file, which is made if it is not there.
-        wait: whether to wait for a process that holds it.
+        path: the file, which is created if need be.
+        wait: whether to wait while another process holds it.
 
     Yields:
         The open file; None if another process holds it and `wait` is false.
@@ -89,7 +91,7 @@ def _file(directory: epath.Path) -> IO[str]:
 
 
 def _lock(file: IO[str], operation: int) -> bool:
-    """Whether the file is locked now, or cannot be at all; False if another process holds it."""
+    """False if another process holds the lock; True if it was taken, or locks are unsupported."""
     try:
         fcntl.flock(file, operation)
     except BlockingIOError:
@@ -98,7 +100,7 @@ def _lock(file: IO[str], operation: int) -> bool:
         if error.errno not in _UNSUPPORTED:
             raise
         logging.warning(
-            "%s is on a file system without locks (%s): start no second run in its directory",
+            "%s is on a file system without locks (%s): do not start a second run in its directory",
             file.name,
             error.strerror,
         )
@@ -106,7 +108,7 @@ def _lock(file: IO[str], operation: int) -> bool:
 
 
 def released_at_the_end(main: Callable[[list[str]], None]) -> Callable[[list[str]], None]:
-    """Wraps a program's `main`: the locks taken in it end when it does, if the process goes on."""
+    """Wraps a program's `main`: the locks taken in it are released at its end, in any process."""
 
     @functools.wraps(main)
     def wrapped(argv: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""SGD with momentum as TensorFlow 1 and the released code have it."""
+"""SGD with momentum as in TensorFlow 1 and the released code."""
 
 import keras
 import tensorflow as tf
@@ -8,7 +8,7 @@ class Momentum(keras.optimizers.SGD):
     """v ← μ·v + g;  w ← w − rate·v.
 
     Keras' own SGD has the learning rate inside the velocity (v ← μ·v − rate·g). The two agree
-    while the rate is constant and differ when it falls: there the old rate lives on in Keras'
+    while the rate is constant and differ when it falls: there the old rate persists in Keras'
     velocity for some ten steps, and here it does not.
 
     Args:

@@ -5,8 +5,8 @@
         epochs: int = option(35, "Passes over the training images.", minimum=0)
 
 stands beside the code that it drives. A program calls `define` with its groups at import, and
-`read` in `main`. A flag out of its range is refused when the command line is parsed, whatever else
-was asked for. Fields without `option` are no flags: the program fills them in.
+`read` in `main`. A value out of range is refused when the command line is parsed, whatever the
+other flags are. Fields without `option` are not flags: the program fills them in.
 """
 
 import dataclasses
@@ -48,11 +48,11 @@ def option(default: Any, help: str, **definition: Any) -> Any:
         help: the line in `--help`.
         choices: the texts that are allowed.
         minimum, maximum: the range of a number, both ends allowed. Numbers are always finite.
-        check: makes the value of what was given, or raises a ValueError that says what is right.
+        check: converts the given value, or raises a ValueError that says what would be right.
         path: whether it is a path, or a list of them: see `training.paths`.
         auto: the flag's default is `auto`, for which `read` takes a value from the program.
         may_differ: two starts of one run may differ in it, because it does not change the result.
-        only_for: the tasks or probes that it says anything to; all, if empty.
+        only_for: the tasks or probes that it applies to; all, if empty.
     """
     return dataclasses.field(
         default=default, metadata={"option": Definition(default, help, **definition)}
@@ -64,7 +64,7 @@ def define(*groups: type, module: str | None = None) -> None:
 
     Args:
         groups: the dataclasses.
-        module: the program under whose name `--help` lists them; by default the one that runs.
+        module: the program under whose name `--help` lists them; by default the running one.
     """
     for group in groups:
         for name, (kind, definition) in definitions(group).items():
@@ -91,7 +91,7 @@ def read(group: type[Group], auto: Mapping[str, Any] | None = None, **others: An
     Args:
         group: the dataclass.
         auto: by name the values for flags that were left at `auto`.
-        others: values of the fields that are no flags.
+        others: values of the fields that are not flags.
     """
     values = {name: flags.FLAGS[name].value for name in definitions(group)}
     for name, value in values.items():
@@ -101,7 +101,7 @@ def read(group: type[Group], auto: Mapping[str, Any] | None = None, **others: An
 
 
 def texts(*groups: Any) -> dict[str, str]:
-    """By name the values of groups that were read, as a flag file would have them."""
+    """The values of groups that were read, by name, as written in a flag file."""
     return {name: _text(getattr(group, name)) for group in groups for name in definitions(group)}
 
 
@@ -110,7 +110,7 @@ def may_differ(*groups: type, chosen: str = "") -> tuple[str, ...]:
 
     Args:
         groups: the dataclasses, or instances of them.
-        chosen: the task or the probe; flags that say nothing to it are among them.
+        chosen: the task or the probe; flags that do not apply to it are included.
     """
     return tuple(
         name
@@ -121,7 +121,7 @@ def may_differ(*groups: type, chosen: str = "") -> tuple[str, ...]:
 
 
 def inapplicable(*groups: type, chosen: str) -> list[str]:
-    """The flags that were given, differ from their default and say nothing to a task or probe."""
+    """The flags that were given, differ from their default and do not apply to a task or probe."""
     return [
         name
         for group in groups
@@ -133,7 +133,7 @@ def inapplicable(*groups: type, chosen: str) -> list[str]:
 
 
 def definitions(group: Any) -> dict[str, tuple[type, Definition]]:
-    """By name the type and the definition of a group's flags; of the class or an instance."""
+    """The type and definition of a group's flags, by name; for the class or an instance."""
     return {
         field.name: (str if field.type == str | None else field.type, field.metadata["option"])
         for field in dataclasses.fields(group)
@@ -152,12 +152,12 @@ def _text(value: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    """A number without a fraction as people write it: the epochs 15, not 15.0."""
+    """A whole number as people write it: the epochs 15, not 15.0."""
     return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
 
 
 class _Serializer(flags.ArgumentSerializer):
-    """Writes a value as it is given on a command line."""
+    """Writes a value as on a command line."""
 
     def serialize(self, value: Any) -> str:
         return _text(value)

@@ -1,8 +1,8 @@
-"""How a directory that these programs wrote is told from a user's own, by the files in it."""
+"""Recognises directories that these programs wrote, by the files in them."""
 
 from collections.abc import Collection
 
-# Where all the files of one row are, a directory is the programs'.
+# A directory that contains all files of one row was written by these programs.
 MARKS = (
     {"flags.cfg"},  # a run of train.py or eval.py
     {"header.json", "labels.int64"},  # representations, also below --representations_dir
@@ -14,7 +14,7 @@ PICTURES = ("accuracy_by_layer.png", "comparison.png")
 
 
 def is_own(files: Collection[str]) -> bool:
-    """Whether a directory with these files is one of the programs'."""
+    """Whether a directory with these files was written by these programs."""
     return any(marks.issubset(files) for marks in MARKS)
 
 
@@ -23,7 +23,7 @@ def is_study(folders: Collection[str], plans: Collection[str]) -> bool:
 
     Args:
         folders: the names of the folders in it.
-        plans: the names of what is in the one called `plans`.
+        plans: the names of the entries of the folder `plans`.
     """
     notes = [name for name in plans if name.endswith(".txt")]
     return "plans" in folders and len(notes) == len(plans) > 0

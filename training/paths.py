@@ -1,4 +1,4 @@
-"""Paths as users give them: local, `file://…`, or in a store that TensorFlow reaches, as gs://."""
+"""Paths from users: local, `file://…`, or in a store that TensorFlow can open, such as gs://."""
 
 import os
 import re
@@ -20,18 +20,19 @@ def from_flag(path: str, flag: str) -> str:
         A local path, also for `file:///…`, or the address of a store, unchanged.
 
     Raises:
-        ValueError: the scheme is none that the installed TensorFlow knows, or the name holds
-            bytes that are no UTF-8.
+        ValueError: the installed TensorFlow does not know the scheme, or the path contains bytes
+            that are not UTF-8.
     """
     try:
         path.encode()
     except UnicodeEncodeError as error:
         raise ValueError(
-            f"--{flag}={printable(path)} is no UTF-8, as TensorFlow wants every path: rename it"
+            f"--{flag}={printable(path)} is not UTF-8, which TensorFlow requires of every "
+            "path: rename it"
         ) from error
     match = _SCHEME.match(path)
     if match is None:
-        # Inside of a path, :// is the same place as :/, and epath would take it for a scheme.
+        # Inside a path, :// means the same as :/, but epath would take it for a scheme.
         return os.path.expanduser(re.sub(r"(?<=:)//+", "/", path))
     scheme = match[1].lower()
     if scheme == "file":
@@ -48,12 +49,12 @@ def from_flag(path: str, flag: str) -> str:
 
 
 def printable(name: str | bytes) -> str:
-    """A file's name for a message, with � for every byte that is no UTF-8."""
+    """A file's name for a message, with � for every byte that is not UTF-8."""
     return os.fsencode(name).decode(errors="replace")
 
 
 def _is_known(scheme: str) -> bool:
-    import tensorflow as tf  # Here, because study.py does without.
+    import tensorflow as tf  # Here, because study.py does not need it.
 
     try:
         epath.Path(f"{scheme}://")

@@ -1,9 +1,8 @@
-"""Import this before TensorFlow: it keeps TensorFlow's start-up lines off the terminal.
+"""Import this before TensorFlow: it keeps TensorFlow's start-up messages off the terminal.
 
-They are written straight to the standard error stream, by libraries that do not ask for a log
-level yet (oneDNN's notice, CUDA's search for drivers), when TensorFlow is imported and when it
-first looks for devices. A failing import still raises, and shows, its error; Ctrl-C during the
-imports ends without a traceback.
+Libraries that do not heed the log level yet write them straight to standard error (oneDNN's notice,
+CUDA's search for drivers), when TensorFlow is imported and when it first lists devices. A failing
+import still raises and shows its error; Ctrl-C during the imports ends without a traceback.
 """
 
 import contextlib
@@ -12,9 +11,9 @@ import sys
 from collections.abc import Iterator
 from types import TracebackType
 
-# Errors too: what concerns a user is also raised, and oneDNN calls it one that it falls back.
+# Errors too: those that concern a user are also raised, and oneDNN logs a fallback as one.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ["KERAS_BACKEND"] = "tensorflow"  # Whatever else its user works with.
+os.environ["KERAS_BACKEND"] = "tensorflow"  # Whatever backend the user has configured.
 
 
 @contextlib.contextmanager
@@ -46,5 +45,5 @@ def _no_traceback_for_ctrl_c(
 
 sys.excepthook = _no_traceback_for_ctrl_c
 
-# Notices of deprecation inside of libraries.
+# Deprecation notices from inside libraries.
 tf.get_logger().setLevel("ERROR")

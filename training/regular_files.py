@@ -1,6 +1,6 @@
-"""Reading the files of a run's directory: only regular files are opened.
+"""Reads the files of a run's directory, and only regular files.
 
-A fifo or a socket that has a file's name would be waited for, and a device may have no end.
+Reading a fifo or a socket with a file's name would block, and a device may have no end.
 """
 
 import os
@@ -18,17 +18,17 @@ _KINDS = {
 
 
 def is_regular(path: os.PathLike | str) -> bool:
-    """Whether a regular file, or a link to one, is there; epath counts named pipes and devices.
+    """Whether a path is a regular file or a link to one; epath counts named pipes and devices too.
 
-    In a store such as gs:// everything that is no directory is one.
+    In a store such as gs:// everything that is not a directory is one.
     """
     return epath.Path(path).is_file() if "://" in os.fspath(path) else os.path.isfile(path)
 
 
 def check(path: os.PathLike | str) -> None:
-    """Raises a ValueError, which names it, for a local path to something else than a file.
+    """Raises a ValueError, which names it, for a local path to something other than a file.
 
-    Links are followed. What is not there, or in a store such as gs://, passes.
+    Links are followed. What does not exist, or is in a store such as gs://, passes.
     """
     if "://" in os.fspath(path):
         return
@@ -45,7 +45,7 @@ def read_bytes(path: epath.Path) -> bytes:
     """A file's content.
 
     Raises:
-        ValueError: it is no file.
+        ValueError: it is not a file.
         OSError: it cannot be read.
     """
     check(path)

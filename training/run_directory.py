@@ -1,11 +1,11 @@
-"""What a run leaves in its directory, and how a second start finds its way in it.
+"""The files in a run's directory, and how a second start resumes from them.
 
 WORKDIR/flags.cfg      the run's flags; `train.py --flagfile=WORKDIR/flags.cfg` repeats it
-WORKDIR/lock           empty; locked by the run that is at work here
+WORKDIR/lock           empty; locked by the run that is active here
 WORKDIR/metrics.csv    a row for every logged step
 WORKDIR/checkpoints/   weights, optimiser and step
 WORKDIR/tensorboard/   the same metrics for TensorBoard
-WORKDIR/saved_model/   the export; there once the run is finished, and whole
+WORKDIR/saved_model/   the export; complete, and present once the run is finished
 WORKDIR/backbone.keras the backbone as Keras' own file, with --export_keras
 """
 
@@ -17,15 +17,15 @@ from etils import epath
 from training import locks, paths, regular_files
 from training.error_lines import reason, writing
 
-# What says of itself what it is of, and is not used for anything else: no result.
+# Files that describe what they belong to, and are ignored by any other run: not results.
 SELF_DESCRIBED = ("flags.cfg", "lock", "tensorboard", "representations", "source.json")
 
 
 def locate(workdir: str | None) -> epath.Path:
-    """The path that --workdir names; nothing is made there.
+    """The path that --workdir names; nothing is created there.
 
     Raises:
-        ValueError: the flag is missing, or names no directory that could be opened here.
+        ValueError: the flag is missing, or its directory could not be used.
     """
     if not workdir:
         raise ValueError("--workdir is missing: name a directory for the run's files")
@@ -33,8 +33,8 @@ def locate(workdir: str | None) -> epath.Path:
     special = [character for character in "*?[\\" if character in os.fspath(root)]
     if special:
         raise ValueError(
-            f"--workdir={workdir} holds {special[0]}, and TensorFlow would find no checkpoint "
-            "there: it takes such names for patterns; use another name"
+            f"--workdir={workdir} contains {special[0]}, which TensorFlow takes for a pattern, so "
+            "that it would find no checkpoint there: use another name"
         )
     if root.exists() and not root.is_dir():
         raise ValueError(f"--workdir={workdir} is a file; name a directory for the run's files")
@@ -46,29 +46,29 @@ def claim(
     flags: dict[str, str],
     may_differ: tuple[str, ...] = (),
 ) -> epath.Path:
-    """Makes the run's directory, or checks that the one there belongs to the same run.
+    """Creates the run's directory, or checks that an existing one belongs to the same run.
 
-    The directory is locked until `main` ends. One in which no run has got anywhere (see
-    `has_begun`) is taken over whatever the flags there are.
+    The directory is locked until `main` ends. One without results (see `has_begun`) is taken over
+    whatever its flags are.
 
     Args:
         workdir: the directory.
-        flags: value by flag name, all that the run depends on.
+        flags: value by flag name; everything that the run depends on.
         may_differ: flags that may change between two starts of one run.
 
     Returns:
         The directory's path.
 
     Raises:
-        ValueError: another process is at work in the directory, or it holds a run with other
-            flags, whose differences are named, or the flags there cannot be read.
-        OSError: the directory cannot be made or written to.
+        ValueError: another process is using the directory, or it holds a run with other flags,
+            which are named, or its flags cannot be read.
+        OSError: the directory cannot be created or written to.
     """
     root = locate(workdir)
     try:
         root.mkdir(parents=True, exist_ok=True)
     except (OSError, tf.errors.OpError) as error:
-        raise OSError(f"--workdir={workdir} cannot be made: {reason(error)}") from error
+        raise OSError(f"--workdir={workdir} cannot be created: {reason(error)}") from error
     locks.hold(root)
     file = root / "flags.cfg"
     regular_files.check(file)
@@ -89,7 +89,7 @@ def _differences(file: epath.Path, flags: dict[str, str], may_differ: tuple[str,
     before = dict(line[2:].split("=", 1) for line in lines if line[:2] == "--" and "=" in line)
     if not before:
         raise ValueError(
-            f"{file} is damaged, so that nobody can tell what the results beside it are of: "
+            f"{file} is damaged, so it is unknown which run the results beside it belong to: "
             "use another --workdir"
         )
     return [
@@ -100,16 +100,16 @@ def _differences(file: epath.Path, flags: dict[str, str], may_differ: tuple[str,
 
 
 def _some(differ: list[str], at_most: int = 8) -> str:
-    """The first of the flags that differ: of another program's run it is nearly all."""
+    """The first of the flags that differ: for another program's run nearly all do."""
     more = len(differ) - at_most
     return ", ".join(differ[:at_most]) + (f" and {more} more" if more > 0 else "")
 
 
 def has_begun(directory: epath.Path) -> bool:
-    """Whether there is anything in a run's directory that would be lost with it.
+    """Whether a run's directory holds any result that could be lost.
 
-    Flags, the lock, TensorBoard's copies, empty files and what was not written to its end are
-    nothing; nor is metrics.csv without a row, nor what says of itself what it is of.
+    Flags, the lock, TensorBoard's copies, empty and incomplete files, metrics.csv without a row and
+    files that describe what they belong to are not results.
     """
     for path in directory.iterdir():
         if path.name in SELF_DESCRIBED or "incomplete" in path.name:
@@ -126,7 +126,7 @@ def has_begun(directory: epath.Path) -> bool:
 
 
 def write_whole(path: epath.Path, text: str) -> None:
-    """Writes a file so that it is never seen half written, not even after a power failure."""
+    """Writes a file atomically: it is never seen half written, not even after a power failure."""
     beside = path.with_name(path.name + ".incomplete")
     with writing(path):
         try:
@@ -134,12 +134,12 @@ def write_whole(path: epath.Path, text: str) -> None:
             _write_through(beside, text.encode())
             tf.io.gfile.rename(str(beside), str(path), overwrite=True)
         except (OSError, tf.errors.OpError):
-            beside.unlink(missing_ok=True)  # It takes room that may be short.
+            beside.unlink(missing_ok=True)  # It takes space, which may be short.
             raise
 
 
 def _write_through(path: epath.Path, content: bytes) -> None:
-    """Writes a file; a local one is on the disk then, and not in the system's memory alone."""
+    """Writes a file; a local one is flushed to the disk."""
     if "://" in os.fspath(path):
         path.write_bytes(content)
         return

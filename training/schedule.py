@@ -1,4 +1,4 @@
-"""The learning rate by step (PAPER section 3.2's supplement; the released code's boundaries)."""
+"""The learning rate by step (paper, section 3.2 and supplement; the released code's boundaries)."""
 
 import dataclasses
 import math
@@ -13,7 +13,7 @@ def read_epochs(texts: Sequence[str | float]) -> tuple[float, ...]:
     """The epochs of a list of --decay_epochs.
 
     Raises:
-        ValueError: they are no ascending numbers of at least 0.
+        ValueError: they are not ascending numbers of at least 0.
     """
     try:
         epochs = tuple(float(text) for text in texts)
@@ -30,11 +30,14 @@ class ScheduleOptions:
     """The learning rate by epoch."""
 
     learning_rate: float = option(
-        0.1, "For a batch of --lr_scale_batch_size images.", minimum=0, maximum=1e6
+        0.1,
+        "The learning rate for a batch of --lr_scale_batch_size images.",
+        minimum=0,
+        maximum=1e6,
     )
     lr_scale_batch_size: int = option(
         256,
-        "The rate is learning_rate · batch_size / this; 0: not scaled.",
+        "The rate used is learning_rate · batch_size / this; 0: not scaled.",
         minimum=0,
         maximum=2**20,
     )
@@ -55,7 +58,7 @@ class ScheduleOptions:
     )
 
     def in_steps(self, batch_size: int, steps_per_epoch: int) -> "WarmupPiecewise":
-        """The schedule for batches of so many images, of which an epoch has so many."""
+        """The schedule in steps, for a batch size and a number of steps per epoch."""
         scale = batch_size / self.lr_scale_batch_size if self.lr_scale_batch_size else 1.0
         return in_epochs(
             self.learning_rate * scale,
@@ -72,7 +75,7 @@ def in_epochs(
     decay_epochs: Sequence[float] = (),
     warmup_epochs: float = 0.0,
 ) -> "WarmupPiecewise":
-    """The schedule in steps, from one that is given in epochs.
+    """Converts a schedule in epochs to one in steps.
 
     Args:
         learning_rate: the rate after the warm-up, at least 0.
@@ -81,7 +84,7 @@ def in_epochs(
         warmup_epochs: the epochs over which the rate rises from zero.
 
     Raises:
-        ValueError: a rate or a warm-up that is none.
+        ValueError: the rate or the warm-up is invalid.
     """
     if not 0 <= learning_rate < math.inf:
         raise ValueError(f"--learning_rate={learning_rate}: use a number of at least 0")

@@ -1,7 +1,7 @@
-"""Temporary files of a process, its libraries' and its children's too, in one directory that goes.
+"""One directory, removed at the end, for the temporary files of a process and its children.
 
-TensorFlow and Keras remove theirs when Python takes itself apart, which a program that ends by a
-signal or with an error does not wait for.
+TensorFlow and Keras remove theirs when Python shuts down, which a program that ends by a signal or
+with an error does not wait for.
 """
 
 import atexit
@@ -22,7 +22,7 @@ class _Directory:
 def keep_together() -> None:
     """From now on all temporary files go into one directory, until `remove` or Python's end.
 
-    Where none can be made, nothing changes: most runs do without.
+    Where it cannot be created, nothing changes: most runs do not need it.
     """
     if _Directory.owner == os.getpid():
         return

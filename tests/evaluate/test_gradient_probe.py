@@ -270,7 +270,7 @@ def test_bad_features_are_one_line_that_names_the_layer(tmp_path) -> None:
             CachedExamples(train, CLASSES)
     train = examples()
     train.labels[0] = -1
-    with pytest.raises(ValueError, match="must be in 0 … 3, these reach from -1"):
+    with pytest.raises(ValueError, match="must be in 0 … 3, these range from -1"):
         CachedExamples(train, CLASSES)
     with pytest.raises(ValueError, match="70 training examples, fewer than one batch of 71"):
         probe(tmp_path / "large_batch", protocol(train_batch_size=71))

@@ -43,7 +43,7 @@ def test_a_file_address_needs_a_path_of_this_machine() -> None:
 
 
 def test_a_path_that_is_no_utf8_is_one_line() -> None:
-    with pytest.raises(ValueError, match=r"^--data_dir=/caf� is no UTF-8"):
+    with pytest.raises(ValueError, match=r"^--data_dir=/caf� is not UTF-8"):
         paths.from_flag(os.fsdecode(b"/caf\xe9"), "data_dir")
 
 

@@ -52,12 +52,14 @@ def test_the_lock_ends_with_main_even_if_that_fails(tmp_path):
     @locks.released_at_the_end
     def main(argv: list[str]) -> None:
         run_directory.claim(str(tmp_path), FLAGS)
-        assert locks._held
+        with locks.locked(tmp_path / "lock", wait=False) as file:
+            assert file is None, "it is held"
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
         main([])
-    assert not locks._held
+    with locks.locked(tmp_path / "lock", wait=False) as file:
+        assert file is not None
 
 
 def test_flags_of_a_run_with_results_must_match(tmp_path):
@@ -102,7 +104,7 @@ def test_an_address_of_a_kind_that_tensorflow_cannot_open(tmp_path):
     with pytest.raises(ValueError, match="--workdir=hdfs://host/run: the installed TensorFlow"):
         run_directory.claim("hdfs://host/run", FLAGS)
     assert run_directory.claim(f"file://{tmp_path}/run", FLAGS) == epath.Path(tmp_path) / "run"
-    with pytest.raises(OSError, match=r"--workdir=/proc/run cannot be made: "):
+    with pytest.raises(OSError, match=r"--workdir=/proc/run cannot be created: "):
         run_directory.claim("/proc/run", FLAGS)
 
 

@@ -10,8 +10,8 @@ import models
 import pretext
 from models.saved import DESCRIPTION
 from pretext.export import LAYERS, export, export_keras
+from pretext.exported_network import ExportedNetwork
 from pretext.model_card import synthetic_images
-from pretext.stored_network import StoredNetwork
 
 SHORT = {"units": (1, 1, 1, 1)}
 OPTIONS = {
@@ -119,9 +119,9 @@ def test_a_weight_beyond_float16():
     kernel = next(v for v in backbone.trainable_variables if len(v.shape) > 1)
     kernel.assign(kernel + 1e5)
     with pytest.raises(ValueError, match="float16 cannot hold"):
-        StoredNetwork(backbone, "float16")
+        ExportedNetwork(backbone, "float16")
     with pytest.raises(ValueError, match="unknown precision float8: use one of float32, float16"):
-        StoredNetwork(backbone, "float8")
+        ExportedNetwork(backbone, "float8")
 
 
 @pytest.mark.parametrize("architecture", ["resnet50_v1", "vgg19_bn"])
@@ -153,7 +153,7 @@ def test_images_too_small_for_a_revnet(revnet):
 
 
 def test_loading_what_is_no_export(revnet, tmp_path):
-    with pytest.raises(ValueError, match="is no SavedModel"):
+    with pytest.raises(ValueError, match="is not a SavedModel"):
         models.load(str(tmp_path / "none"))
     tf.saved_model.save(tf.Module(), str(tmp_path / "foreign"))
     with pytest.raises(ValueError, match="does not describe its network"):

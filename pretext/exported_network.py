@@ -1,4 +1,4 @@
-"""A network as an export stores it: which variables, of which type, behind one traced function."""
+"""A network as it is exported: its variables in the stored precision, and one traced function."""
 
 import keras
 import tensorflow as tf
@@ -6,13 +6,13 @@ import tensorflow as tf
 PRECISIONS = ("float32", "float16")
 
 
-class StoredNetwork:
+class ExportedNetwork:
     """A Keras model whose weights are stored in float32, or its kernels in float16.
 
-    Both compute in float32: kernels in float16 are widened where they are used, so that half the
-    bytes come with one rounding of each weight and with nothing else. Vectors (biases, gamma, beta
-    and moving statistics, under one per cent of the bytes) stay float32; a moving average in
-    float16 would not move.
+    Both compute in float32: float16 kernels are widened where they are used, so that the only
+    effect of half the bytes is that each weight is rounded once. Vectors (biases, gamma, beta and
+    moving statistics, under one per cent of the bytes) stay float32; a moving average in float16
+    would not move.
 
     A call goes through one `tf.function`, so that the graph of the network is in the SavedModel
     once for every value of `training`, however many signatures use it.
@@ -25,7 +25,7 @@ class StoredNetwork:
         variables, trainable_variables: what is stored, in the order of the model's.
 
     Raises:
-        ValueError: an unknown precision, or a weight that float16 cannot hold.
+        ValueError: an unknown precision, or a weight that float16 cannot represent.
     """
 
     def __init__(self, model: keras.Model, precision: str = "float32") -> None:
@@ -44,7 +44,7 @@ class StoredNetwork:
         self._call = tf.function(self._run, autograph=False)
 
     def __call__(self, inputs: object, training: bool = False) -> object:
-        """What the model makes of its inputs; in training mode its moving statistics move."""
+        """The model's outputs; in training mode its moving statistics are updated."""
         return self._call(inputs, training=training)
 
     def penalty(self) -> tf.Tensor:

@@ -1,19 +1,19 @@
-"""An image that is still encoded: its size, and the pixels of any rectangle of it.
+"""The size of an encoded image, and the pixels of any rectangle of it.
 
-A JPEG is decoded where it is needed: rows below a rectangle are not read at all, and those above
-it and the columns beside it are read without being turned into pixels; where a rectangle is to be
-made much smaller, it is decoded at a half, a quarter or an eighth of its size. JPEGs are decoded
+A JPEG is decoded only where it is needed: rows below a rectangle are not read at all, and those
+above it and the columns beside it are read but not converted to pixels; a rectangle that will be
+made much smaller is decoded at a half, a quarter or an eighth of its size. JPEGs are decoded
 with the accurate integer transform, which is libjpeg's own default and so what other programs
 show; TensorFlow's default, the fast one, is off by up to 4 of 255 and, measured, no faster here.
 
 Images of other kinds are decoded whole: PNG (16-bit ones by their upper byte, alpha left out,
 palettes looked up), BMP, the first frame of a GIF, and whatever else the installed TensorFlow can
-read, such as WebP (the first frame, alpha left out) from 2.21 on. What a file is, its first bytes
-say, not its name.
+read, such as WebP (the first frame, alpha left out) from 2.21 on. The kind of a file is known from
+its first bytes, not from its name.
 
-A JPEG that is cut short is decoded as far as it goes, as viewers do, if nine tenths of its pixels
-are there; a progressive one, which has all of them from its first scan on, if it got to a scan
-that adds the last bits of something. One of which less is there is not read.
+A truncated JPEG is decoded as far as it goes, as viewers do, if nine tenths of its pixels are
+present; a progressive one, which has all pixels from its first scan on, if it reaches a scan that
+adds the last bits of a coefficient. Otherwise it counts as unreadable.
 """
 
 from typing import NamedTuple
@@ -23,23 +23,23 @@ import tensorflow as tf
 from data import exif
 
 CHANNELS = 3
-RATIOS = (1, 2, 4, 8)  # what libjpeg can leave out
+RATIOS = (1, 2, 4, 8)  # by which libjpeg can scale down
 END_OF_IMAGE = b"\xff\xd9"
 START_OF_SCAN = b"\xff\xda"
-# What libjpeg leaves where data are missing: every coefficient 0, in grey or colour and in inks.
+# What libjpeg gives where data are missing, all coefficients being 0: in grey or RGB, and in CMYK.
 NO_DATA = (128, 63, 64)
 MISSING_AT_MOST = 0.1
 
 
-class Encoded(NamedTuple):
-    """An image whose header was looked at.
+class EncodedImage(NamedTuple):
+    """An encoded image whose header has been read.
 
     Attributes:
         encoded: the bytes of the file, a scalar string.
         height_width: int32, (2,), of the upright image.
-        orientation: how the stored pixels have to be turned; see `data.exif`.
-        in_parts: whether a part of it can be decoded: a JPEG whose last bytes are its end.
-        stored: the stored pixels of all of it where it cannot, else none; uint8, (H, W, 3).
+        orientation: 1 to 8, how the stored pixels are oriented; see `data.exif`.
+        in_parts: whether it can be decoded in parts: a JPEG that ends with the end-of-image marker.
+        stored: all stored pixels where it cannot, else empty; uint8, (H, W, 3).
     """
 
     encoded: tf.Tensor
@@ -51,14 +51,14 @@ class Encoded(NamedTuple):
 
 # Traced once in a process: it is most of the graph of every view, of all splits.
 @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
-def look_at(encoded: tf.Tensor) -> Encoded:
-    """Reads the header of a file, and all of it unless it can be decoded in parts.
+def open_image(encoded: tf.Tensor) -> EncodedImage:
+    """Reads the header of an image, and decodes it now unless it can be decoded in parts.
 
     Raises:
-        tf.errors.InvalidArgumentError: the file is no image, or too little of one.
+        tf.errors.InvalidArgumentError: the file is not an image, or too much of it is missing.
     """
     is_jpeg = tf.io.is_jpeg(encoded)
-    # One that was cut off would pass where a rectangle ends above the cut; whether an image is
+    # A truncated file would pass where the rectangle ends above the cut; whether an image is
     # readable should not depend on the rectangle.
     in_parts = is_jpeg & _ends_with_its_end(encoded)
 
@@ -76,20 +76,20 @@ def look_at(encoded: tf.Tensor) -> Encoded:
     )
     height_width = tf.ensure_shape(height_width, [2])
     height_width = tf.where(exif.swap_sides(orientation), height_width[::-1], height_width)
-    return Encoded(encoded, height_width, orientation, in_parts, stored)
+    return EncodedImage(encoded, height_width, orientation, in_parts, stored)
 
 
 def decode(encoded: tf.Tensor) -> tf.Tensor:
     """Decodes a whole image of any kind into upright RGB, uint8, (H, W, 3).
 
     Raises:
-        tf.errors.InvalidArgumentError: the file is no image, or too little of one.
+        tf.errors.InvalidArgumentError: the file is not an image, or too much of it is missing.
     """
-    image = look_at(encoded)
+    image = open_image(encoded)
     return rectangle(image, tf.zeros_like(image.height_width), image.height_width)
 
 
-def is_cut_short(encoded: tf.Tensor) -> tf.Tensor:
+def is_truncated(encoded: tf.Tensor) -> tf.Tensor:
     """Whether a file is a JPEG that ends before its image does, a scalar bool.
 
     Args:
@@ -97,23 +97,24 @@ def is_cut_short(encoded: tf.Tensor) -> tf.Tensor:
     """
 
     def after_its_end() -> tf.Tensor:
-        # Bytes may follow the end. Neither marker can be within a scan; a thumbnail's come before.
+        # Bytes may follow the end. Neither marker occurs within a scan; a thumbnail's come before.
         return _last(encoded, END_OF_IMAGE) <= _last(encoded, START_OF_SCAN)
 
     suspect = tf.io.is_jpeg(encoded) & ~_ends_with_its_end(encoded)
     return tf.cond(suspect, after_its_end, lambda: tf.constant(False))
 
 
-def ratio_of(image: Encoded, size: tf.Tensor, at_least: int | tf.Tensor) -> tf.Tensor:
-    """How many pixels of a rectangle may become one while it is decoded.
+def ratio_of(image: EncodedImage, size: tf.Tensor, at_least: int | tf.Tensor) -> tf.Tensor:
+    """By how much a rectangle may be scaled down while it is decoded.
 
     Args:
-        image: as `look_at` gives it.
+        image: from `open_image`.
         size: height and width of the rectangle, int32, (2,).
-        at_least: to how many pixels it will be made smaller: a number for both sides, or (2,).
+        at_least: the size that it will be resized to: a number for both sides, or (2,).
 
     Returns:
-        The largest of `RATIOS` that leaves `at_least` on both sides; 1 for what is decoded whole.
+        The largest of `RATIOS` that leaves `at_least` pixels on both sides; 1 where the image is
+        not decoded in parts.
     """
     fits = tf.reduce_min(size // at_least)
     ratio = tf.reduce_max(tf.where(tf.constant(RATIOS) <= fits, RATIOS, 1))
@@ -121,18 +122,18 @@ def ratio_of(image: Encoded, size: tf.Tensor, at_least: int | tf.Tensor) -> tf.T
 
 
 def rectangle(
-    image: Encoded, begin: tf.Tensor, size: tf.Tensor, ratio: tf.Tensor | None = None
+    image: EncodedImage, begin: tf.Tensor, size: tf.Tensor, ratio: tf.Tensor | None = None
 ) -> tf.Tensor:
     """The pixels of a rectangle.
 
     Args:
-        image: as `look_at` gives it.
+        image: from `open_image`.
         begin: row and column of the rectangle's first pixel, int32, (2,).
-        size: its height and width; all of it must be inside of the image.
-        ratio: as `ratio_of` gives it; the edges move outwards to whole pixels of those that are
-            left. At ratio 1, a pixel at the edge can be off by a few of 255 from that of the
-            whole image: libjpeg interpolates colour between neighbouring blocks, and does not
-            decode the neighbour. None for the pixels of the whole image, to the bit.
+        size: its height and width; it must lie inside the image.
+        ratio: from `ratio_of`; the edges move outwards to whole pixels of the scaled image. At
+            ratio 1, a pixel at the edge can be off by a few of 255 from that of the whole image:
+            libjpeg interpolates colour between neighbouring blocks, and does not decode the
+            neighbour. None for exactly the pixels of the whole image.
 
     Returns:
         uint8, (size[0], size[1], 3) divided by the ratio.
@@ -178,7 +179,7 @@ def _ends_with_its_end(jpeg: tf.Tensor) -> tf.Tensor:
 
 
 def _last(jpeg: tf.Tensor, marker: bytes) -> tf.Tensor:
-    """The place of the last such marker, int64; -1 if there is none."""
+    """The index of the last such marker, int64; -1 if there is none."""
     data = tf.io.decode_raw(jpeg, tf.uint8)
     found = tf.where((data[:-1] == marker[0]) & (data[1:] == marker[1]))[:, 0]
     return tf.reduce_max(tf.concat([found, tf.constant([-1], tf.int64)], 0))
@@ -189,7 +190,7 @@ def _decode_whole(encoded: tf.Tensor) -> tf.Tensor:
 
     def jpeg() -> tf.Tensor:
         return tf.cond(
-            is_cut_short(encoded), lambda: _decode_beginning(encoded), lambda: _decode_jpeg(encoded)
+            is_truncated(encoded), lambda: _decode_beginning(encoded), lambda: _decode_jpeg(encoded)
         )
 
     def other() -> tf.Tensor:
@@ -212,13 +213,13 @@ def _decode_jpeg(jpeg: tf.Tensor) -> tf.Tensor:
 
 
 def _decode_beginning(jpeg: tf.Tensor) -> tf.Tensor:
-    """The stored pixels of a JPEG that is cut short."""
-    # Zeros stand at the end of a file whose room was taken before its content came.
+    """The stored pixels of a truncated JPEG."""
+    # A file whose space was allocated before its content arrived ends with zeros.
     data = tf.io.decode_raw(jpeg, tf.uint8)
     length = tf.reduce_max(tf.where(data != 0)) + 1
     pixels = _decode_jpeg(tf.strings.substr(jpeg, 0, tf.cast(length, tf.int32)) + END_OF_IMAGE)
 
-    # The last byte of a scan's header is the bits that it leaves to later ones, in its lower half.
+    # The lower half of the last byte of a scan's header is the number of bits left to later scans.
     scan = tf.cast(_last(jpeg, START_OF_SCAN), tf.int32)
     header = tf.cast(tf.io.decode_raw(tf.strings.substr(jpeg, scan + 2, 2), tf.uint8), tf.int32)
     last_byte = tf.strings.substr(jpeg, scan + 1 + 256 * header[0] + header[1], 1)
@@ -230,7 +231,7 @@ def _decode_beginning(jpeg: tf.Tensor) -> tf.Tensor:
     enough = tf.debugging.assert_equal(
         (missing <= MISSING_AT_MOST) & (bits_left == 0),
         True,
-        message="the file is cut short, and too little of the image is there",
+        message="the file is cut short, and too much of the image is missing",
     )
     with tf.control_dependencies([enough] if enough is not None else []):
         return tf.identity(pixels)
@@ -243,8 +244,8 @@ def _slice(pixels: tf.Tensor, begin: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 def _webp(encoded: tf.Tensor) -> tf.Tensor:
     """A WebP file (RFC 9649); TensorFlow decodes it with the channels that it has, or not at all.
 
-    An animation it decodes with alpha alone, and ends the process for one without if it is not
-    told how many channels to make: so the flag for alpha is set (section 2.7).
+    It decodes an animation only with alpha, and for one without it aborts the process unless the
+    number of channels is given: so the flag for alpha is set (section 2.7).
     """
     kind = tf.strings.substr(encoded, 8, 8)
     begin = tf.strings.substr(encoded + bytes(21), 0, 21)
@@ -262,7 +263,7 @@ def _webp(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _bitmap(encoded: tf.Tensor) -> tf.Tensor:
-    """A Windows bitmap; TensorFlow takes the numbers of a palette's colours for brightness."""
+    """A Windows bitmap; TensorFlow takes the indices of a palette for grey levels."""
     header = tf.cast(tf.io.decode_raw(tf.strings.substr(encoded, 0, 54), tf.uint8), tf.int32)
     bits, compression, header_size = header[28], header[30], header[14]
     with tf.control_dependencies(

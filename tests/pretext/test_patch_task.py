@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from pretext.heads import patch_head
+from pretext.patch_task import patch_head
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
