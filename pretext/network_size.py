@@ -9,7 +9,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from training import devices, out_of_memory
+from training import devices
 
 # Weights, gradients and velocities; float32.
 BYTES_PER_WEIGHT = 3 * 4
@@ -31,7 +31,7 @@ def check(build: Callable[[], keras.Model], memory: int | None) -> None:
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
         weights = thread.submit(_count, build).result()
     if weights * BYTES_PER_WEIGHT > memory:
-        raise out_of_memory.Explained(
+        raise devices.OutOfMemory(
             f"the network has {weights:,} weights, and to train it takes "
             f"{devices.size(weights * BYTES_PER_WEIGHT)} without its activations: more than the "
             f"{devices.size(memory)} that there are; use a smaller --widening_factor, or smaller "

@@ -44,12 +44,12 @@ def writing(path: os.PathLike | str) -> Iterator[None]:
     Whoever writes inside must leave what was there before as it is.
 
     Raises:
-        OSError: something was wrong; says what, and that the same command goes on.
+        OSError: something was wrong; says what, and that the same command resumes.
     """
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
         raise OSError(
             f"{path} could not be written: {reason(error)}; what was written before is whole, and "
-            "the same command goes on from it when this is mended"
+            "the same command resumes from it when this is mended"
         ) from error
