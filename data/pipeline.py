@@ -36,6 +36,8 @@ class Shard:
     count: int = 1
 
 
+# AutoGraph has nothing to convert in what these two map over records, and takes seconds.
+@tf.autograph.experimental.do_not_convert
 def training_batches(
     records: Records,
     view: View,
@@ -115,6 +117,7 @@ def training_batches(
     return _with_options(batches.map(usable))
 
 
+@tf.autograph.experimental.do_not_convert
 def evaluation_batches(
     records: Records,
     view: View,

@@ -15,8 +15,8 @@ import tensorflow as tf
 from absl import logging
 from etils import epath
 
-from evaluate.heads import Heads
 from evaluate.objective import scores_by_example
+from evaluate.probe_heads import Heads
 from evaluate.protocols import Protocol, steps_per_epoch
 from evaluate.representations import Representations
 from evaluate.training_examples import AugmentedExamples, Batch, CachedExamples
@@ -168,7 +168,7 @@ class GradientProbe:
         """The best layer's accuracy."""
         return {"val_top1": f"{max(row[f'val_top1_{layer}'] for layer in self.layers):.3f}"}
 
-    @tf.function
+    @tf.function(autograph=False)
     def _train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         losses = self.strategy.run(self._replica_step, (batch,))
         means = {
@@ -192,7 +192,7 @@ class GradientProbe:
         self.optimizer.apply(tape.gradient(objective, variables), variables)
         return losses
 
-    @tf.function
+    @tf.function(autograph=False)
     def _validation_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         sums = self.strategy.run(self._replica_sums, (batch,))
         return {

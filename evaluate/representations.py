@@ -255,7 +255,7 @@ def _extract(
         layers = represent(model, batch["image"], all_layers)
         return layers | {"labels": batch["label"], "valid": batch["valid"]}
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         parts = strategy.run(replica_step, (batch,))
         return {

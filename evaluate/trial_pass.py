@@ -69,7 +69,7 @@ def check(
         raise ValueError(refusal)
     images = np.full((count, side, side, 3), 128, np.uint8)
 
-    @tf.function
+    @tf.function(autograph=False)  # Which would take longer than the pass.
     def forward(images: tf.Tensor) -> dict[str, tf.Tensor]:
         return strategy.run(lambda: represent(model, images, options))
 

@@ -1,6 +1,8 @@
 """One training step, from the batch to the update, for every task, architecture and strategy.
 
 `PretextTrainer` is what a replica does, `Steps` runs it on all of them, in micro-batches if asked.
+Nothing here branches in Python on a tensor: AutoGraph, which would take longer than tracing does,
+is off.
 """
 
 from collections.abc import Iterator
@@ -168,8 +170,8 @@ class Steps:
             self._accumulator = Accumulator(trainer, gradient_accumulation)
         self._gradients, self._test_sums = trainer.gradients, trainer.test_sums
         if jit and not strategies.compiles_everything(strategy):
-            self._gradients = tf.function(trainer.gradients, jit_compile=True)
-            self._test_sums = tf.function(trainer.test_sums, jit_compile=True)
+            self._gradients = tf.function(trainer.gradients, autograph=False, jit_compile=True)
+            self._test_sums = tf.function(trainer.test_sums, autograph=False, jit_compile=True)
 
     def update(self, batches: Iterator[Batch]) -> None:
         """One update of the weights, from the next batch or micro-batches.
@@ -184,7 +186,7 @@ class Steps:
             self._accumulate(next(batches))
         self._apply_accumulated()
 
-    @tf.function
+    @tf.function(autograph=False)
     def test(self, batch: Batch) -> tf.Tensor:
         """The sums over all replicas, in the order of the task's metrics, and examples last."""
 
@@ -198,14 +200,14 @@ class Steps:
     # Nobody reads what these three return, but TensorFlow's graph optimiser works backwards from
     # a function's outputs: without any, a step takes 4 % longer.
 
-    @tf.function
+    @tf.function(autograph=False)
     def _train(self, batch: Batch) -> Metrics:
         def step(batch: Batch) -> Metrics:
             return self.trainer.update(*self._gradients(batch))
 
         return self._add(self.strategy.run(step, (batch,)))
 
-    @tf.function
+    @tf.function(autograph=False)
     def _accumulate(self, batch: Batch) -> Metrics:
         def step(batch: Batch) -> Metrics:
             gradients, metrics = self._gradients(batch)
@@ -214,7 +216,7 @@ class Steps:
 
         return self._of_one_replica(self.strategy.run(step, (batch,)))
 
-    @tf.function
+    @tf.function(autograph=False)
     def _apply_accumulated(self) -> Metrics:
         def step() -> Metrics:
             return self.trainer.update(*self._accumulator.take())
