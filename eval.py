@@ -44,7 +44,7 @@ from evaluate.probes import ProbeOptions
 from evaluate.protocols import ProtocolOptions
 from evaluate.representations import ExtractOptions
 from evaluate.training_examples import AugmentedExamples, CachedExamples
-from training import command_line, locks, options, out_of_memory, run_directory, strategies
+from training import command_line, devices, locks, options, run_directory, strategies
 from training.options import option
 from training.strategies import DeviceOptions
 
@@ -113,7 +113,7 @@ flags.FLAGS.set_gnu_getopt(True)  # Flags may follow --compare's further runs.
 
 
 @locks.released_at_the_end
-@out_of_memory.explained("use a smaller --batch_size, and for sgd and mlp --train_batch_size")
+@devices.memory_advice("use a smaller --batch_size, and for sgd and mlp --train_batch_size")
 def main(argv: list[str]) -> None:
     # ---------------------------------------------------------------- flags
     run = options.read(RunOptions)
@@ -126,8 +126,8 @@ def main(argv: list[str]) -> None:
     extraction = options.read(ExtractOptions, max_bad_fraction=data_options.max_bad_fraction)
     probe = options.read(ProbeOptions, seed=run.seed)
     training_options = options.read(ProtocolOptions)
-    devices = options.read(DeviceOptions)
-    flag_texts = options.texts(run, data_options, extraction, probe, training_options, devices)
+    hardware = options.read(DeviceOptions)
+    flag_texts = options.texts(run, data_options, extraction, probe, training_options, hardware)
     for name in options.inapplicable(*GROUPS, chosen=probe.probe):
         logging.warning("--%s does not apply to --probe=%s and is ignored", name, probe.probe)
     low_data.check_fraction(run.train_fraction)
@@ -138,12 +138,12 @@ def main(argv: list[str]) -> None:
     workdir = run_directory.locate(run.workdir)
 
     # ---------------------------------------------------------------- network and data
-    if devices.strategy == "multi_worker":
+    if hardware.strategy == "multi_worker":
         raise ValueError(
             "--strategy=multi_worker is for train.py; eval.py writes representations from one "
             "machine: use mirrored there for all its GPUs"
         )
-    strategy = strategies.build(devices.strategy, devices.tpu)
+    strategy = strategies.build(hardware.strategy, hardware.tpu)
     strategies.check_batch_size(strategy, extraction.batch_size)
     if protocol:
         strategies.check_batch_size(strategy, protocol.train_batch_size, flag="train_batch_size")
@@ -205,17 +205,16 @@ def main(argv: list[str]) -> None:
 
     # ---------------------------------------------------------------- probes
     if protocol:
-        layers = gradient_probe.GradientProbe(
+        learner = gradient_probe.GradientProbe(
             protocol,
             training,
             val,
             num_classes=num_classes,
             strategy=strategy,
-            workdir=workdir,
-            source=source,
             seed=run.seed,
             checkpoint_every_steps=run.checkpoint_every_steps,
-        ).run()
+        )
+        layers = gradient_probe.run(gradient_probe.resume(learner, workdir, source))
         # Of random crops there are no representations that could be scored.
         for layer, features in (train or val).layers.items():
             layers[layer] |= dataclasses.asdict(label_free_scores(features, run.seed))

@@ -23,20 +23,20 @@ from training.momentum import Momentum
 from training.schedule import ScheduleOptions
 from pretext import model_card, network_size, precision, recipes, run_summary
 from pretext.export import ExportOptions, export, export_keras, is_whole, is_whole_keras_file
-from pretext.loop import Loop, LoopOptions
 from pretext.network import NetworkOptions, build_backbone
+from pretext.pretraining import Pretraining, PretrainingOptions
 from pretext.trainer import PretextTrainer
 from training import (
     command_line,
     devices,
     locks,
-    metrics_file,
+    metrics,
     options,
-    out_of_memory,
     run_directory,
     strategies,
     workers,
 )
+from training.loop import Loop
 from training.options import option
 from training.strategies import DeviceOptions
 
@@ -59,7 +59,7 @@ GROUPS = (
     ServiceOptions,
     pretext.TaskOptions,
     NetworkOptions,
-    LoopOptions,
+    PretrainingOptions,
     ScheduleOptions,
     DeviceOptions,
     ExportOptions,
@@ -68,7 +68,7 @@ options.define(*GROUPS)
 
 
 @locks.released_at_the_end
-@out_of_memory.explained(
+@devices.memory_advice(
     "use a smaller --batch_size, a larger --gradient_accumulation, --precision=bfloat16 or a "
     "smaller --widening_factor"
 )
@@ -88,7 +88,7 @@ def main(argv: list[str]) -> None:
         weight_decay=network.weight_decay,
         synchronized_batch_norm=network.synchronized_batch_norm,
     )
-    loop = options.read(LoopOptions, auto, max_bad_fraction=data_options.max_bad_fraction)
+    loop = options.read(PretrainingOptions, auto, max_bad_fraction=data_options.max_bad_fraction)
     schedule = options.read(ScheduleOptions, auto)
     hardware = options.read(DeviceOptions)
     exported = options.read(ExportOptions)
@@ -134,7 +134,7 @@ def main(argv: list[str]) -> None:
     network_size.check(lambda: PretextTrainer(task, backbone()), devices.memory(strategy))
     keras.utils.set_random_seed(loop.seed)
     with (
-        workers.told_when_gone(strategy),
+        workers.lost_worker_explained(strategy),
         strategy.scope(),
         precision.computing_in(network.precision),
     ):
@@ -175,13 +175,14 @@ def main(argv: list[str]) -> None:
                 export_keras=exported.export_keras,
             )
             run_summary.show(summary, strategy, network.precision, workdir)
-        training_loop = Loop(trainer, strategy, loop, workdir, training, validation)
+        pretraining = Pretraining(trainer, strategy, loop, training, validation)
+        training_loop = Loop(pretraining, strategy, workdir)
         training_loop.run()
         training_run = dataclasses.replace(
             training_run,
             updates=training_loop.step,
             train_images=training.size,
-            metrics=metrics_file.last(workdir / "metrics.csv", "val_"),
+            metrics=metrics.last(workdir / "metrics.csv", "val_"),
             validation_images=validation.size,
             shared_images=shared,
         )

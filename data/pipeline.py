@@ -35,7 +35,8 @@ class Shard:
     count: int = 1
 
 
-# Traced, it runs Python over the images of a folder: a conversion by AutoGraph would be for each.
+# AutoGraph has nothing to convert in what these map over records, and would take seconds (for a
+# folder, whose images are listed while an epoch is traced, time for every image).
 @tf.autograph.experimental.do_not_convert
 def training_batches(
     records: Records,

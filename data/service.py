@@ -36,7 +36,7 @@ class DataService:
     jobs: int = 1
 
     def __post_init__(self) -> None:
-        if not grpc_server.place(self.address):
+        if not grpc_server.host_and_port(self.address):
             raise ValueError(
                 f"--data_service={self.address} is not an address: use grpc://HOST:PORT of a "
                 "tf.data service's dispatcher"

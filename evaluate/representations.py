@@ -21,7 +21,7 @@ from data.unreadable import UnreadableImages
 from evaluate import pooling
 from evaluate.representation_files import RESERVED, RepresentationFiles
 from evaluate.saved_models import SavedModel
-from training import out_of_memory
+from training import devices
 from training.error_lines import reason
 from training.options import option
 
@@ -286,7 +286,7 @@ def _extract(
     # A batch is fetched from the device and written in a thread, while the next one is made.
     with (
         bar,
-        out_of_memory.explained("use a smaller --batch_size; what was extracted before is kept"),
+        devices.memory_advice("use a smaller --batch_size; what was extracted before is kept"),
         files,
         records.explained(),
         ThreadPoolExecutor(max_workers=1) as writer,

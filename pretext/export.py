@@ -60,6 +60,8 @@ class ExportOptions:
     )
 
 
+# AutoGraph has nothing to convert in what is exported, and would take most of the time.
+@tf.autograph.experimental.do_not_convert
 def export(
     task: PretextTask,
     backbone: keras.Model,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from training import devices, out_of_memory
+from training import devices
 
 # A weight, its gradient and its velocity, in float32.
 BYTES_PER_WEIGHT = 3 * 4
@@ -31,7 +31,7 @@ def check(build: Callable[[], keras.Model], memory: int | None) -> None:
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
         weights = thread.submit(_count, build).result()
     if weights * BYTES_PER_WEIGHT > memory:
-        raise out_of_memory.Explained(
+        raise devices.OutOfMemory(
             f"the network has {weights:,} weights, and training it takes "
             f"{devices.size(weights * BYTES_PER_WEIGHT)} even without activations: more than the "
             f"{devices.size(memory)} available; use a smaller --widening_factor, or smaller "

@@ -5,20 +5,23 @@
     DIRECTORY/incomplete…   one that is being written
 
 A checkpoint is written under another name, and its index, without which it does not count, is
-renamed last: a kill or a full disk leaves the ones before as they are. What is there is told from
-the directory itself, so that the file `checkpoint` may be lost. All that is read is held against
-TensorFlow's checksums first; a damaged checkpoint is passed over for the one before.
+renamed last: a kill or a full disk leaves the earlier ones as they are. Which there are is
+read from the directory itself, so the file `checkpoint` may be lost. Everything that is read is
+verified by TensorFlow's checksums first; a damaged checkpoint is passed over for the one before.
+
+Not `tf.train.CheckpointManager`: without the file `checkpoint` it finds nothing, it neither passes
+over a damaged checkpoint nor leaves it out of those that it keeps, and a full disk leaves its
+half-written files behind.
 """
 
 import fnmatch
 import re
-from collections.abc import Callable
 
 import tensorflow as tf
 from absl import logging
 from etils import epath
 
-from training import interruption, regular_files
+from training import regular_files
 from training.error_lines import reason, writing
 from training.run_directory import write_whole
 
@@ -55,11 +58,11 @@ class Checkpoints:
             Its step; None if no checkpoint was ever written.
 
         Raises:
-            ValueError: there are checkpoints and all are damaged, or the last whole one is of
-                something else, or a file has the name of their directory.
+            ValueError: there are checkpoints and all are damaged, or the last whole one holds the
+                state of something else, or a file has the name of their directory.
         """
         if self.directory.exists() and not self.directory.is_dir():
-            raise ValueError(f"{self.directory} is no directory, as it should be: move it away")
+            raise ValueError(f"{self.directory} is not a directory, as it should be: move it away")
         damages = {}
         for step in sorted(self._steps(), reverse=True):
             path = self._path(step)
@@ -69,7 +72,7 @@ class Checkpoints:
                 self.step = step
                 for damaged, why in damages.items():
                     logging.warning(
-                        "checkpoint %s is damaged (%s): going on from %s", damaged, why, path
+                        "checkpoint %s is damaged (%s): resuming from %s", damaged, why, path
                     )
                 return step
             damages[path] = damage
@@ -106,24 +109,6 @@ class Checkpoints:
             self._write_names(kept)
             self._remove_all_but(kept)
         self.step = step
-
-    def stop_if_asked(self, step: int, save: Callable[[int], None]) -> None:
-        """At a point where the state may be saved: does so and stops, if a signal came.
-
-        Args:
-            step: the step that the state is of.
-            save: checks the state, and calls `self.save`.
-
-        Raises:
-            Interrupted: a signal came.
-        """
-        if interruption.requested():
-            save(step)
-            raise interruption.Interrupted(
-                f"step {step} is saved in {self.latest}"
-                if self.writes
-                else f"at step {step}; only the first worker saves"
-            )
 
     def _path(self, step: int) -> epath.Path:
         return self.directory / f"ckpt-{step}"

@@ -1,14 +1,26 @@
-"""What a run computes on, in words: found devices, their memory, and a GPU that stays unused."""
+"""What a run computes on: the devices found, an unused GPU, the memory, and running out of it."""
 
+import contextlib
 import math
 import os
 import pathlib
+import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 
 import tensorflow as tf
 
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+# As TensorFlow, XLA, CUDA's libraries and C++ call it. A full disk is TensorFlow's
+# ResourceExhaustedError too.
+_OUT_OF_MEMORY = re.compile(
+    r"\bOOM\b|out of memory|RESOURCE_EXHAUSTED|OUT_OF_MEMORY|ALLOC_FAILED|bad_alloc"
+    r"|failed to allocate|unable to allocate",
+    re.IGNORECASE,
+)
+_FULL_DISK = re.compile("no space left|quota exceeded|file too large", re.IGNORECASE)
 
 
 def describe(strategy: tf.distribute.Strategy) -> str:
@@ -36,7 +48,7 @@ def unused_gpu() -> str | None:
     if tf.config.list_physical_devices("GPU") or not _has_nvidia_card():
         return None
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
-        return None  # As its user wants it.
+        return None  # As the user wants it.
     if not tf.test.is_built_with_cuda():
         why = "is built without CUDA"
     else:
@@ -49,7 +61,7 @@ def unused_gpu() -> str | None:
 
 
 def memory(strategy: tf.distribute.Strategy) -> int | None:
-    """Bytes that a replica's variables have room in; None where only using them would tell."""
+    """Bytes that there are for a replica's variables; None where that cannot be known."""
     if isinstance(strategy, tf.distribute.TPUStrategy):
         return None
     on_gpu = any("GPU" in device for device in strategy.extended.worker_devices)
@@ -80,6 +92,38 @@ def size(number: float) -> str:
     return f"{number:.3g} {units[power]}" if number < 1000 else f"{number:,.0f} {units[power]}"
 
 
+class OutOfMemory(MemoryError):
+    """A MemoryError that says what takes less."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory, of the host or of a device, is short."""
+    text = str(error)
+    if isinstance(error, OSError) or _FULL_DISK.search(text):
+        return False
+    if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
+        return True
+    return isinstance(error, tf.errors.OpError | RuntimeError) and bool(_OUT_OF_MEMORY.search(text))
+
+
+@contextlib.contextmanager
+def memory_advice(advice: str) -> Iterator[None]:
+    """Inside, an error for lack of memory is a MemoryError of one line; decorates functions, too.
+
+    Args:
+        advice: what takes less memory, naming the flags.
+
+    Raises:
+        MemoryError: memory is short.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error) or isinstance(error, OutOfMemory):
+            raise
+        raise OutOfMemory(f"out of memory{_requested(error)}: {advice}") from error
+
+
 def _cores() -> int:
     # Not everywhere can a process be held to some of the cores.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -96,10 +140,19 @@ def _names(gpus: list[tf.config.PhysicalDevice]) -> list[str]:
 
 
 def _gpu_memory() -> int | None:
-    """Bytes of a GPU's memory, which only NVIDIA's own tool tells before any is used."""
+    """Bytes of a GPU's memory, which only NVIDIA's own tool reports before any is used."""
     command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
         return min(int(line) for line in done.stdout.split()) * 2**20
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
+
+
+def _requested(error: Exception) -> str:
+    """What there was no room for, where the error says it."""
+    shape = re.search(r"allocating tensor with shape(\[[\d,]*\]) and type (\w+)", str(error))
+    number = re.search(r"(?:allocate|allocating) ([\d.]+ ?[KMGT]?i?B(?:ytes)?)", str(error))
+    if shape:
+        return f" for a tensor of {shape[1]} {shape[2]}"
+    return f" for {number[1]}" if number else ""

@@ -8,7 +8,7 @@ ADDRESS = re.compile(r"^grpc://((?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+):(\d{1,5})
 SECONDS = 20.0
 
 
-def place(address: str) -> str:
+def host_and_port(address: str) -> str:
     """The HOST:PORT of a `grpc://HOST:PORT`; empty for anything else."""
     match = ADDRESS.match(address)
     return match[1] if match and 1 <= int(match[2]) <= 65_535 else ""
@@ -25,7 +25,7 @@ def problem(address: str, method: str, seconds: float = SECONDS) -> str:
     Returns:
         Empty if the method answers, otherwise a few words.
     """
-    with grpc.insecure_channel(place(address)) as channel:
+    with grpc.insecure_channel(host_and_port(address)) as channel:
         try:
             channel.unary_unary(method)(b"", timeout=seconds)
         except grpc.RpcError as error:
@@ -34,6 +34,6 @@ def problem(address: str, method: str, seconds: float = SECONDS) -> str:
             if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
                 return f"nothing came within {seconds:g} seconds"
             if error.code() == grpc.StatusCode.UNAVAILABLE:
-                # Of several addresses, the last one's error is the one that says something.
+                # gRPC tries several addresses, and the last one's error is the informative one.
                 return " ".join((error.details() or "").split("last error: ")[-1].split())
     return ""

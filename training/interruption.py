@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: a run ends soon, in order, and says how to go on.
+"""SIGTERM and Ctrl-C: a run ends soon, in order, and says how to resume it.
 
 Everything that the programs leave on disk is whole at any moment, so that a run may end at any
 moment. While nothing would be lost a signal ends it at once. Between `postponed()` and its end the
@@ -51,7 +51,7 @@ def install(program: str) -> None:
         program: what the line on the terminal begins with.
     """
     _State.program = program
-    # `end_with` leaves Python's own end out, at which libraries remove theirs.
+    # `end_with` leaves out Python's shutdown, at which libraries remove theirs.
     temporary_files.keep_together()
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)
@@ -65,7 +65,7 @@ def install(program: str) -> None:
 
 @contextlib.contextmanager
 def postponed() -> Iterator[None]:
-    """Signals do not end the run at once in here: its safe points ask for `requested()`.
+    """In here, signals do not end the run at once: its safe points ask for `requested()`.
 
     Raises:
         Interrupted: at the end, if a signal came and no safe point was left.
@@ -82,16 +82,16 @@ def postponed() -> Iterator[None]:
 def with_own_handlers(call: Callable[[], Result], seconds: float = math.inf) -> Result:
     """Makes a call that may set signal handlers of its own, while those of `install` count.
 
-    The call runs in another thread: handlers can only be set in the main one, which takes them
-    back again and again, so that a call that waits for other machines can be ended. Call this in
+    The call runs in another thread: handlers can only be set in the main one, which sets ours again
+    and again, so that a call that waits for other machines can be ended. Call this in
     the main thread.
 
     Args:
-        call: what to do, without anything that only the main thread can.
+        call: what to do, without anything that only the main thread can do.
         seconds: how long to wait for it.
 
     Raises:
-        TimeoutError: it is not done by then; it may still go on.
+        TimeoutError: it is not done by then; it may still be running.
     """
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     outcome: concurrent.futures.Future[Result] = concurrent.futures.Future()
@@ -116,7 +116,7 @@ def with_own_handlers(call: Callable[[], Result], seconds: float = math.inf) -> 
 
 
 def requested() -> bool:
-    """Whether to save and raise `Interrupted` now; a caller that is told so has time for that."""
+    """Whether to save and raise `Interrupted` now; once this is true, there is time for that."""
     if _State.requested is None:
         return False
     _State.acknowledged = True
@@ -132,7 +132,7 @@ def leave(saved: str = "") -> NoReturn:
     number = _State.requested or signal.SIGINT
     line = (
         f"{_State.program}: stopped by {number.name}{saved and ': ' + saved}; "
-        "the same command goes on from there\n"
+        "the same command resumes from there\n"
     )
     # A progress bar may be standing on the terminal's line.
     end_with("\n" * sys.stderr.isatty() + line, 128 + number)
@@ -144,9 +144,9 @@ def fail(error: str) -> NoReturn:
 
 
 def end_with(line: str, status: int) -> NoReturn:
-    """Ends the process with a line on its error stream, and without taking it apart.
+    """Ends the process with a line on its error stream, without Python's own shutdown.
 
-    To take it apart may mean to wait for other threads and machines, and for ever: TensorFlow's
+    Python's own shutdown may wait for other threads and machines, and for ever: TensorFlow's
     iterators wait for a batch that is on its way, and its threads for a machine that is gone.
     """
     for stream in (sys.stdout, sys.stderr):

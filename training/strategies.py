@@ -5,10 +5,9 @@ import os
 
 import tensorflow as tf
 
-from training import cluster, grpc_server, interruption
+from training import grpc_server, interruption, workers
 from training.error_lines import reason
 from training.options import option
-from training.workers import wait_for_start
 
 NAMES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
@@ -37,11 +36,11 @@ def build(name: str, tpu: str | None = None) -> tf.distribute.Strategy:
     one device otherwise; `one_device` is the first GPU or else the CPU; `mirrored` is all GPUs, or
     all logical CPUs where there is no GPU; `multi_worker` is the machines of the environment's
     TF_CONFIG, each of which runs the same command; `tpu` is the TPU called `tpu`, or else as the
-    environment's TPU_NAME says (`local` on a TPU VM). `multi_worker` and `tpu` want to be made
+    environment's TPU_NAME says (`local` on a TPU VM). `multi_worker` and `tpu` have to be made
     before TensorFlow computes anything.
 
     Raises:
-        ValueError: there is no such strategy, or what it needs is not there.
+        ValueError: there is no such strategy, or what it needs is missing.
         OSError: this machine's port of TF_CONFIG cannot be used, or other machines do not come.
     """
     if name not in NAMES:
@@ -96,7 +95,7 @@ def check_batch_size(
 def check_compilation(
     strategy: tf.distribute.Strategy, synchronized_batch_norm: bool, global_negatives: bool
 ) -> None:
-    """Raises a ValueError if XLA cannot compile what one replica does (see `pretext.steps`)."""
+    """Raises a ValueError if XLA cannot compile what a replica does (`pretext.trainer.Steps`)."""
     if strategy.num_replicas_in_sync == 1 or compiles_everything(strategy):
         return
     flags = {
@@ -106,14 +105,14 @@ def check_compilation(
     given = [flag for flag, is_set in flags.items() if is_set]
     if given:
         raise ValueError(
-            f"--jit and {' and '.join(given)} exclude each other on several devices that are no "
-            "TPU: XLA compiles what a device does alone; leave one out"
+            f"--jit and {' and '.join(given)} exclude each other on several devices other than "
+            "a TPU: XLA compiles what a device does alone; leave one out"
         )
 
 
 def _multi_worker() -> tf.distribute.Strategy:
-    machines = cluster.read(os.environ.get("TF_CONFIG", ""))
-    wait_for_start(machines.own, machines.others)
+    machines = workers.read_cluster(os.environ.get("TF_CONFIG", ""))
+    workers.wait_for_start(machines.own, machines.others)
     try:
         # TensorFlow takes over SIGTERM for a service that nothing here uses.
         return interruption.with_own_handlers(
@@ -133,7 +132,7 @@ def _tpu(name: str) -> tf.distribute.Strategy:
         raise ValueError(
             "--strategy=tpu needs the TPU's name: give --tpu, local on a TPU VM, or set TPU_NAME"
         )
-    if grpc_server.place(name) and (problem := grpc_server.problem(name, GET_STATUS)):
+    if grpc_server.host_and_port(name) and (problem := grpc_server.problem(name, GET_STATUS)):
         raise ValueError(f"the TPU {name} cannot be reached: {problem}")
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=name)

@@ -1,7 +1,14 @@
-"""Several machines: how they begin together, and what one does when another one is gone."""
+"""Several machines: who takes part, how they begin together, and how the loss of one is told.
+
+The environment's TF_CONFIG names the machines of `--strategy=multi_worker`, and which of them this
+one is. TensorFlow would wait for machines that cannot come, so whatever is wrong with it is told
+first.
+"""
 
 import contextlib
+import dataclasses
 import ipaddress
+import json
 import socket
 import threading
 import time
@@ -9,7 +16,7 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
-from training import out_of_memory
+from training import devices
 from training.error_lines import reason
 
 # What a sum over machines ends with, depending on how the other one went.
@@ -21,6 +28,10 @@ _GONE = (
     tf.errors.UnavailableError,
 )
 
+TF_CONFIG_EXAMPLE = (
+    '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
+)
+_JOBS = ("chief", "worker")
 
 SECONDS_BETWEEN_CALLS = 0.2
 SECONDS_TO_ANSWER = 5.0
@@ -28,6 +39,35 @@ SECONDS_TO_ANSWER = 5.0
 GREETING = b"train.py waits here\n"
 # Machines of a cluster may begin minutes apart, where a scheduler starts them.
 SECONDS_TO_BEGIN = 600
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """The machines by address, HOST:PORT.
+
+    Attributes:
+        own: this machine's.
+        others: the other ones'.
+    """
+
+    own: str
+    others: tuple[str, ...]
+
+
+def read_cluster(text: str) -> Cluster:
+    """The machines of the environment's TF_CONFIG.
+
+    Raises:
+        ValueError: they are not named, or not as TensorFlow wants them; says what is wrong.
+    """
+    try:
+        return _parse_cluster(text)
+    except _Wrong as wrong:
+        raise ValueError(
+            f"--strategy=multi_worker: {wrong}; it needs the machines and this one's position "
+            f"among them in the environment's TF_CONFIG, such as {TF_CONFIG_EXAMPLE}; it is "
+            f"{' '.join(text.split())[:500] or 'not set'}"
+        ) from wrong
 
 
 def wait_for_start(own: str, others: Sequence[str]) -> None:
@@ -98,9 +138,8 @@ def _port(address: str) -> int:
 def _answers(address: str, own_port: int) -> bool:
     """Whether the program waits, or is past it, at another machine's address."""
     try:
-        host = address.rpartition(":")[0].strip("[]")
-        place = (host, _port(address))
-        with socket.create_connection(place, timeout=SECONDS_TO_ANSWER) as connection:
+        target = address.rpartition(":")[0].strip("[]"), _port(address)
+        with socket.create_connection(target, timeout=SECONDS_TO_ANSWER) as connection:
             here, there = (
                 ipaddress.ip_address(name[0].partition("%")[0])
                 for name in (connection.getsockname(), connection.getpeername())
@@ -118,8 +157,8 @@ def _answers(address: str, own_port: int) -> bool:
 
 
 @contextlib.contextmanager
-def told_when_gone(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Around steps of several machines: the loss of one ends the others with a line.
+def lost_worker_explained(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Around steps of several machines: when one is lost, the others end with a line.
 
     A machine that does not answer for about ten seconds counts as gone: TensorFlow's coordination
     service, in the first worker's process, hears from each every few seconds, and ends the sums
@@ -132,11 +171,11 @@ def told_when_gone(strategy: tf.distribute.Strategy) -> Iterator[None]:
         yield
     except _GONE as error:
         several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-        if not several or out_of_memory.is_meant(error):
+        if not several or devices.is_out_of_memory(error):
             raise
         raise ConnectionError(
             "another worker is gone, and with it the state of this one; start all of them again, "
-            f"and they go on from the last checkpoint ({reason(error)})"
+            f"and they resume from the last checkpoint ({reason(error)})"
         ) from error
 
 
@@ -147,6 +186,58 @@ def wait_for_all(strategy: tf.distribute.Strategy) -> None:
         ConnectionError: a machine is gone.
     """
     if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        with told_when_gone(strategy):
+        with lost_worker_explained(strategy):
             here = strategy.run(lambda: tf.ones([]))
             strategy.reduce("SUM", here, axis=None).numpy()
+
+
+class _Wrong(Exception):
+    """What is wrong with a TF_CONFIG."""
+
+
+def _parse_cluster(text: str) -> Cluster:
+    if not text.strip():
+        raise _Wrong("there is no TF_CONFIG")
+    try:
+        config = json.loads(text)
+    except (ValueError, RecursionError):
+        raise _Wrong("TF_CONFIG is not JSON") from None
+    cluster, task = (_object(config, name) for name in ("cluster", "task"))
+    unknown = sorted(set(cluster) - set(_JOBS))
+    if unknown:
+        raise _Wrong(f"TF_CONFIG's cluster has {', '.join(unknown)}: only workers take part")
+    addresses = {job: _addresses(cluster[job], job) for job in _JOBS if job in cluster}
+    if not addresses.get("worker"):
+        raise _Wrong("TF_CONFIG's cluster has no worker")
+    everyone = [address for job in _JOBS for address in addresses.get(job, ())]
+    for address in everyone:
+        if everyone.count(address) > 1:
+            raise _Wrong(f"TF_CONFIG names {address} twice: each process has an address of its own")
+    kind, index = task.get("type"), task.get("index")
+    if not isinstance(kind, str) or kind not in addresses:
+        raise _Wrong(f"TF_CONFIG's task is of type {kind!r}, of which its cluster has none")
+    if type(index) is not int or not 0 <= index < len(addresses[kind]):
+        raise _Wrong(
+            f"TF_CONFIG's task has index {json.dumps(index)}: {kind} has "
+            f"{len(addresses[kind])}, counted from 0"
+        )
+    own = addresses[kind][index]
+    return Cluster(own, tuple(address for address in everyone if address != own))
+
+
+def _object(config: object, name: str) -> dict[str, object]:
+    value = config.get(name) if isinstance(config, dict) else None
+    if not isinstance(value, dict):
+        raise _Wrong(f"TF_CONFIG has no {name} with names in braces")
+    return value
+
+
+def _addresses(value: object, job: str) -> list[str]:
+    if not isinstance(value, list):
+        raise _Wrong(f"TF_CONFIG's {job} is not a list of addresses")
+    for address in value:
+        host, _, port = address.rpartition(":") if isinstance(address, str) else ("", "", "")
+        is_port = port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536
+        if not host or host != host.strip() or not is_port:
+            raise _Wrong(f"TF_CONFIG's {json.dumps(address)} is not an address HOST:PORT")
+    return value

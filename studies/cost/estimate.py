@@ -295,15 +295,15 @@ def training_flags(run: Run) -> dict[str, str]:
     # Imported here, because TensorFlow comes with them and a plan does without.
     from data.options import DataOptions
     from pretext import TaskOptions, recipes
-    from pretext.loop import LoopOptions
     from pretext.network import NetworkOptions
+    from pretext.pretraining import PretrainingOptions
 
     given = flag_files.expand(run.flags)
     given = {name: text for name, text in given.items() if text != options.AUTO}
     task = given.setdefault("task", "rotation")
     if task not in recipes.RECIPES:
         raise ValueError(f"there is no estimate for the task {task}")
-    defaults = options.texts(TaskOptions(), NetworkOptions(), LoopOptions(), DataOptions())
+    defaults = options.texts(TaskOptions(), NetworkOptions(), PretrainingOptions(), DataOptions())
     found = defaults | given
     _check(values.whole_number(0, 10**9), run, "epochs", found)
     recipe = recipes.values(task, int(found["epochs"]))

@@ -58,7 +58,7 @@ def stop(body: str, *signals: signal.Signals, grace: float = 100.0) -> tuple[int
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_ends_at_once_where_nothing_is_to_be_saved(number, status):
-    line = f"program: stopped by {number.name}; the same command goes on from there\n"
+    line = f"program: stopped by {number.name}; the same command resumes from there\n"
     assert stop("wait()", number) == (status, "ready\n", line)
 
 
@@ -72,7 +72,7 @@ def test_a_safe_point_saves_and_says_so():
     assert stop(body, signal.SIGTERM, grace=2.0) == (
         143,
         "ready\nsaving\n",
-        "program: stopped by SIGTERM: step 3 is saved; the same command goes on from there\n",
+        "program: stopped by SIGTERM: step 3 is saved; the same command resumes from there\n",
     )
 
 

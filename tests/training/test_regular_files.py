@@ -12,7 +12,7 @@ from etils import epath
 from pretext import permutations
 from training import locks, regular_files, run_directory
 from training.checkpoints import Checkpoints
-from training.metrics_file import read_metrics
+from training.metrics import read_metrics
 
 
 def make_socket(path: pathlib.Path) -> None:

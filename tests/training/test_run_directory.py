@@ -7,7 +7,7 @@ from etils import epath
 from tests.command_line import ROOT
 from tests.full_disk import no_files_larger_than
 from training import locks, run_directory
-from training.metrics_file import MetricsFile, read_metrics
+from training.metrics import MetricsFile, read_metrics
 
 FLAGS = {"task": "rotation", "seed": "0", "workdir": "a"}
 

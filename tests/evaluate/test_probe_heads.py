@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from evaluate.heads import Heads
+from evaluate.probe_heads import Heads
 from training.momentum import Momentum
 
 FEATURES = {"small": 3, "large": 7}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from training import out_of_memory
+from training import devices
 
 
 def resource_exhausted(message: str) -> tf.errors.OpError:
@@ -34,7 +34,7 @@ def resource_exhausted(message: str) -> tf.errors.OpError:
     ],
 )
 def test_one_line_that_says_what_to_do(error, said):
-    with pytest.raises(MemoryError) as raised, out_of_memory.explained("take less"):
+    with pytest.raises(MemoryError) as raised, devices.memory_advice("take less"):
         raise error
     assert str(raised.value) == said
 
@@ -49,15 +49,15 @@ def test_one_line_that_says_what_to_do(error, said):
     ],
 )
 def test_other_errors_stay(error):
-    with pytest.raises(type(error)) as raised, out_of_memory.explained("take less"):
+    with pytest.raises(type(error)) as raised, devices.memory_advice("take less"):
         raise error
     assert raised.value is error
 
 
 def test_told_once():
-    @out_of_memory.explained("outer")
+    @devices.memory_advice("outer")
     def allocate() -> np.ndarray:
-        with out_of_memory.explained("inner"):
+        with devices.memory_advice("inner"):
             return np.zeros(2**56)
 
     with pytest.raises(MemoryError, match=r": inner$"):

@@ -5,39 +5,39 @@ from concurrent import futures
 import grpc
 import pytest
 
-from training import cluster, workers
+from training import workers
 
 
 def config(addresses: object = ("a:1", "b:1"), index: object = 0, kind: str = "worker") -> str:
     return json.dumps({"cluster": {"worker": addresses}, "task": {"type": kind, "index": index}})
 
 
-def test_machines_and_their_places():
-    assert cluster.read(config(index=1)) == cluster.Cluster("b:1", ("a:1",))
+def test_machines_and_which_one_this_is():
+    assert workers.read_cluster(config(index=1)) == workers.Cluster("b:1", ("a:1",))
     with_chief = {
         "cluster": {"chief": ["[::1]:7"], "worker": ["a:1"]},
         "task": {"type": "chief", "index": 0},
     }
-    assert cluster.read(json.dumps(with_chief)) == cluster.Cluster("[::1]:7", ("a:1",))
+    assert workers.read_cluster(json.dumps(with_chief)) == workers.Cluster("[::1]:7", ("a:1",))
 
 
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
         ("", "there is no TF_CONFIG"),
-        ("\n{", "is no JSON"),
-        ("[" * 100_000, "is no JSON"),
+        ("\n{", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
         ("[1]", "has no cluster with names"),
         ('{"cluster": {"worker": ["a:1"]}, "task": 0}', "has no task with names"),
         (config([]), "has no worker"),
-        (config("a:1"), "is no list of addresses"),
+        (config("a:1"), "is not a list of addresses"),
         (config(["a:1", "a:1"]), "names a:1 twice"),
-        (config(["a"]), '"a" is no address HOST:PORT'),
-        (config([":1"]), '":1" is no address'),
-        (config(["a:0"]), '"a:0" is no address'),
-        (config(["a:99999999999999"]), "is no address"),
-        (config(["a:²"]), "is no address"),
-        (config([7]), "7 is no address"),
+        (config(["a"]), '"a" is not an address HOST:PORT'),
+        (config([":1"]), '":1" is not an address'),
+        (config(["a:0"]), '"a:0" is not an address'),
+        (config(["a:99999999999999"]), "is not an address"),
+        (config(["a:²"]), "is not an address"),
+        (config([7]), "7 is not an address"),
         (config(index=2), "index 2: worker has 2"),
         (config(index=-1), "index -1"),
         (config(index="0"), 'index "0"'),
@@ -50,7 +50,7 @@ def test_machines_and_their_places():
 )
 def test_what_cannot_meet_is_told_in_one_line(text, wrong):
     with pytest.raises(ValueError, match="--strategy=multi_worker: ") as raised:
-        cluster.read(text)
+        workers.read_cluster(text)
     message = str(raised.value)
     assert wrong in message
     assert "\n" not in message

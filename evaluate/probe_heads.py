@@ -1,8 +1,8 @@
 """Classifiers on a frozen network's representations, one head for every layer, trained together.
 
 A head is linear, or has one hidden layer (the paper's MLP, section 4.3). No head sees another
-layer's features, and its gradient comes from its own loss alone: trained with the sum of all
-losses, each gets the weights that it would get by itself.
+layer's features, and its gradient comes from its own loss alone: trained on the sum of all losses,
+each gets the weights that it would get by itself.
 """
 
 import itertools
@@ -47,6 +47,7 @@ class Heads:
         if num_classes < 2:
             raise ValueError(f"a probe needs at least 2 classes, not {num_classes}")
         self.features = features
+        self.num_classes = num_classes
         self.dropout = dropout
         self.l2 = {
             layer: paper_l2(size, num_classes) if l2 == "paper" else float(l2)
@@ -73,13 +74,13 @@ class Heads:
     def logits(
         self, layer: str, features: tf.Tensor, dropout_step: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """The answers of one layer's head: (N, C).
+        """The logits of one layer's head: (N, C).
 
         Args:
             layer: which head.
             features: (N, M), float32.
             dropout_step: the number of the update that this is for, an integer: what is dropped is
-                a function of (seed, layer, step, the example's place in the batch of all
+                a function of (seed, layer, step, the example's index in the batch of all
                 replicas). None drops nothing.
         """
         *inner, (kernel, bias) = self._dense[layer]
