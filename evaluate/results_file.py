@@ -76,7 +76,7 @@ def _problem(results: Any) -> str:
         if not isinstance(results.get(name), str):
             return f"{name} is not text"
     if not _is_number(results.get("train_fraction", 1)):
-        return "train_fraction is no number"
+        return "train_fraction is not a number"
     for name in COUNTS:
         if results.get(name) is not None and not _is_number(results[name]):
             return f"{name} is not a number"

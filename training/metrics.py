@@ -104,7 +104,7 @@ def read_metrics(path: epath.Path) -> list[dict[str, str]]:
     """The whole rows of a metrics file; a line cut short by a kill is left out.
 
     Raises:
-        ValueError: something else than a program wrote or changed it.
+        ValueError: the file is damaged; something other than a program wrote or changed it.
     """
     if not path.exists():
         return []
@@ -121,7 +121,7 @@ def read_metrics(path: epath.Path) -> list[dict[str, str]]:
         if not _is_row(row):
             raise ValueError(
                 f"{path} is damaged (row {number} holds no step and numbers): move it away, and "
-                "the same command goes on, without the rows in it"
+                "the same command continues, without the rows in it"
             )
     return rows
 
