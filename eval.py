@@ -11,10 +11,10 @@ puts the results of several runs side by side: prints them and leaves comparison
 comparison.csv in --workdir, or else in the current directory.
 
 The exit status is 0 when all is done, 1 for an error, 130 after Ctrl-C and 143 after SIGTERM; the
-same command goes on: docs/failures.md.
+same command resumes: docs/failures.md.
 """
 
-from programs import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
+from training import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
 
 import dataclasses
 import json
@@ -44,9 +44,9 @@ from evaluate.probes import ProbeOptions
 from evaluate.protocols import ProtocolOptions
 from evaluate.representations import ExtractOptions
 from evaluate.training_examples import AugmentedExamples, CachedExamples
-from programs import command_line, locks, options, out_of_memory, run_directory, strategies
-from programs.options import option
-from programs.strategies import DeviceOptions
+from training import command_line, devices, locks, options, run_directory, strategies
+from training.options import option
+from training.strategies import DeviceOptions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +69,8 @@ class RunOptions:
     val_split: str = option("val", "Labelled images to measure the probes on.")
     train_fraction: float = option(
         1.0,
-        "Of the training split's labels, what the probes get: as many images of every class, the "
-        "same ones for every layer and model.",
+        "The fraction of the training split's labels that the probes get: as many images of every "
+        "class, the same ones for every layer and model.",
         minimum=0,
         maximum=1,
     )
@@ -79,7 +79,7 @@ class RunOptions:
     )
     checkpoint_every_steps: int = option(
         500,
-        "Of sgd, mlp: steps between two checkpoints.",
+        "For sgd, mlp: steps between two checkpoints.",
         minimum=1,
         maximum=10**9,
         may_differ=True,
@@ -87,10 +87,16 @@ class RunOptions:
     )
     seed: int = option(
         0,
-        "Of --train_fraction's images and of the held-out fifth; of sgd, mlp: of all random "
-        "choices.",
+        "The seed of --train_fraction's images and of the held-out fifth; for sgd, mlp: of all "
+        "random choices.",
         minimum=0,
         maximum=2**31 - 1,
+    )
+    update_model_card: bool = option(
+        False,
+        "Add the results to the model card, README.md in --saved_model; nothing else there is "
+        "ever written.",
+        may_differ=True,
     )
 
 
@@ -107,7 +113,7 @@ flags.FLAGS.set_gnu_getopt(True)  # Flags may follow --compare's further runs.
 
 
 @locks.released_at_the_end
-@out_of_memory.explained("use a smaller --batch_size, and for sgd and mlp --train_batch_size")
+@devices.memory_advice("use a smaller --batch_size, and for sgd and mlp --train_batch_size")
 def main(argv: list[str]) -> None:
     # ---------------------------------------------------------------- flags
     run = options.read(RunOptions)
@@ -115,15 +121,15 @@ def main(argv: list[str]) -> None:
         comparison.compare([*run.compare, *argv[1:]], epath.Path(run.workdir or "."))
         return
     if len(argv) > 1:
-        raise ValueError(f"what is {argv[1]}? Every option begins with -- and a name")
+        raise ValueError(f"unexpected argument {argv[1]}: give every option as --name=value")
     data_options = options.read(DataOptions)
     extraction = options.read(ExtractOptions, max_bad_fraction=data_options.max_bad_fraction)
     probe = options.read(ProbeOptions, seed=run.seed)
     training_options = options.read(ProtocolOptions)
-    devices = options.read(DeviceOptions)
-    flag_texts = options.texts(run, data_options, extraction, probe, training_options, devices)
+    hardware = options.read(DeviceOptions)
+    flag_texts = options.texts(run, data_options, extraction, probe, training_options, hardware)
     for name in options.inapplicable(*GROUPS, chosen=probe.probe):
-        logging.warning("--%s says nothing to --probe=%s and is ignored", name, probe.probe)
+        logging.warning("--%s does not apply to --probe=%s and is ignored", name, probe.probe)
     low_data.check_fraction(run.train_fraction)
     protocol = None
     if probe.probe in protocols.PAPER:
@@ -132,12 +138,12 @@ def main(argv: list[str]) -> None:
     workdir = run_directory.locate(run.workdir)
 
     # ---------------------------------------------------------------- network and data
-    if devices.strategy == "multi_worker":
+    if hardware.strategy == "multi_worker":
         raise ValueError(
             "--strategy=multi_worker is for train.py; eval.py writes representations from one "
             "machine: use mirrored there for all its GPUs"
         )
-    strategy = strategies.build(devices.strategy, devices.tpu)
+    strategy = strategies.build(hardware.strategy, hardware.tpu)
     strategies.check_batch_size(strategy, extraction.batch_size)
     if protocol:
         strategies.check_batch_size(strategy, protocol.train_batch_size, flag="train_batch_size")
@@ -199,17 +205,16 @@ def main(argv: list[str]) -> None:
 
     # ---------------------------------------------------------------- probes
     if protocol:
-        layers = gradient_probe.GradientProbe(
+        learner = gradient_probe.GradientProbe(
             protocol,
             training,
             val,
             num_classes=num_classes,
             strategy=strategy,
-            workdir=workdir,
-            source=source,
             seed=run.seed,
             checkpoint_every_steps=run.checkpoint_every_steps,
-        ).run()
+        )
+        layers = gradient_probe.run(gradient_probe.resume(learner, workdir, source))
         # Of random crops there are no representations that could be scored.
         for layer, features in (train or val).layers.items():
             layers[layer] |= dataclasses.asdict(label_free_scores(features, run.seed))
@@ -251,9 +256,10 @@ def main(argv: list[str]) -> None:
     }
     run_directory.write_whole(workdir / "results.json", json.dumps(results, indent=2) + "\n")
     report.plot({workdir.name: results}, workdir / "accuracy_by_layer.png")
-    model_card.append(results)
+    if run.update_model_card:
+        model_card.append(results)
     print("\n".join([report.table(results), *coverage.remarks(results)]))
-    # Flushed, so that a full disk behind it is told like any other.
+    # Flushed, so that a full disk behind it is reported like any other.
     print(f"\n{workdir / 'results.json'}\n{workdir / 'accuracy_by_layer.png'}", flush=True)
 
 

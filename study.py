@@ -13,10 +13,10 @@ import sys
 
 from etils import epath
 
-from programs import command_line, locks, options
-from programs.options import option
-from studies import place, plan, rates, record, run_files, runner, runs
+from studies import plan, rates, record, run_files, runner, runs, study_directory
 from studies.cost import estimate
+from training import command_line, locks, options
+from training.options import option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,13 +34,17 @@ class StudyOptions:
         False, "Keep representations after their network's last evaluation."
     )
     estimate: bool = option(False, "Print what the plan would take, and run nothing.")
-    accelerators: int = option(1, "How many share a run's batch.", minimum=1, maximum=1_000_000)
+    accelerators: int = option(
+        1, "Accelerators that share a run's batch.", minimum=1, maximum=1_000_000
+    )
     memory_gib: float = option(
         0.0,
-        "Of each: networks that are estimated not to fit are skipped; 0: none is.",
+        "Memory of each: networks that are estimated not to fit are skipped; 0: skip none.",
         minimum=0.0,
     )
-    peak_tflops: float = option(156.0, "For --estimate: of each (an A100's in TF32).", minimum=0.0)
+    peak_tflops: float = option(
+        156.0, "For --estimate: the peak of each (an A100's in TF32).", minimum=0.0
+    )
     utilisation: float = option(
         0.3,
         "For --estimate: the share of that which a step reaches.",
@@ -48,7 +52,7 @@ class StudyOptions:
         maximum=1.0,
     )
     bytes_per_number: int = option(
-        4, "Of activations: 4 in float32, 2 in bfloat16.", minimum=1, maximum=8
+        4, "For activations: 4 in float32, 2 in bfloat16.", minimum=1, maximum=8
     )
     images_per_second: str | None = option(
         None,
@@ -64,7 +68,7 @@ options.define(*GROUPS)
 @locks.released_at_the_end
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
-        raise ValueError(f"what is {argv[1]}? Every option begins with -- and a name")
+        raise ValueError(f"unexpected argument {argv[1]}: give every option as --name=value")
 
     # ---------------------------------------------------------------- flags
     config = options.read(StudyOptions)
@@ -102,9 +106,9 @@ def main(argv: list[str]) -> None:
         print(estimate.table(jobs, own_choices, accelerators))
         return
 
-    # ---------------------------------------------------------------- place
+    # ---------------------------------------------------------------- directory
     name = epath.Path(config.plan).stem
-    study = place.Place(
+    study = study_directory.StudyDirectory(
         epath.Path(config.workdir or epath.Path("runs") / name), config.data_dir or ""
     )
     study.make()
@@ -143,7 +147,7 @@ def main(argv: list[str]) -> None:
     if candidates:
         runner.run_all(candidates, study, candidates=True)
     decisions = decide()
-    # That the loss was not finite at a rate is an answer, and no failure.
+    # That the loss was not finite at a rate is an answer, not a failure.
     failed = [job.train.name for job in runner.open_candidates(needed, study)]
     for choice in needed:
         print(f"learning rate of {choice}: {decisions[choice.base.pair]}", flush=True)
@@ -161,11 +165,13 @@ def main(argv: list[str]) -> None:
 
 def report(config: StudyOptions) -> None:
     """Reads what was measured, and writes the tables and figures."""
-    from studies import collect, page  # Importing matplotlib takes as long as all else of a plan.
+    # Importing pandas and matplotlib takes longer than all else of a plan.
+    from studies import read
+    from studies import report as pages
 
     if not config.report:
         raise ValueError("--report names no directory: give that of a study")
-    study = collect.read(config.report)
+    study = read.read(config.report)
     directory = epath.Path(config.output or epath.Path(config.report) / "report")
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -173,7 +179,7 @@ def report(config: StudyOptions) -> None:
         arguments += [f"--output={config.output}"] if config.output else []
         commands = [*study.commands, shlex.join(["python", "study.py", *arguments])]
         title = f"Study {run_files.printable(epath.Path(config.report).name)}"
-        print(page.write(study, title, commands, directory))
+        print(pages.write(study, title, commands, directory))
     except OSError as error:
         reason = "is a file" if directory.is_file() else f"cannot be written ({error.strerror})"
         raise ValueError(

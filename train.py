@@ -2,12 +2,12 @@
 
     python train.py --workdir=runs/rotation --task=rotation --dataset=folder --data_dir=photos
 
-ends with runs/rotation/saved_model. Run again, the same command goes on where it was stopped.
+ends with runs/rotation/saved_model. Run again, the same command resumes where it stopped.
 The exit status is 0 when all is done, 1 for an error, 130 after Ctrl-C and 143 after SIGTERM, which
 both save a checkpoint first: docs/failures.md.
 """
 
-from programs import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
+from training import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
 
 import dataclasses
 
@@ -19,26 +19,26 @@ import pretext
 from data import overlap, pipeline
 from data.options import DataOptions, ServiceOptions
 from data.service import DataService
-from optimisation.momentum import Momentum
-from optimisation.schedule import ScheduleOptions
+from training.momentum import Momentum
+from training.schedule import ScheduleOptions
 from pretext import model_card, network_size, precision, recipes, run_summary
 from pretext.export import ExportOptions, export, export_keras, is_whole, is_whole_keras_file
-from pretext.loop import Loop, LoopOptions
 from pretext.network import NetworkOptions, build_backbone
+from pretext.pretraining import Pretraining, PretrainingOptions
 from pretext.trainer import PretextTrainer
-from programs import (
+from training import (
     command_line,
     devices,
     locks,
-    metrics_file,
+    metrics,
     options,
-    out_of_memory,
     run_directory,
     strategies,
     workers,
 )
-from programs.options import option
-from programs.strategies import DeviceOptions
+from training.loop import Loop
+from training.options import option
+from training.strategies import DeviceOptions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +49,8 @@ class RunOptions:
         None, "The run's directory: checkpoints, metrics, export.", may_differ=True, path=True
     )
     task: str = option("rotation", f"The pretext task: {', '.join(pretext.TASKS)}.")
-    train_split: str = option("train", "Images to train on: train, trainval, …")
-    val_split: str = option("val", "Images for the pretext metrics after every epoch.")
+    train_split: str = option("train", "The split to train on: train, trainval, …")
+    val_split: str = option("val", "The split for the pretext metrics after every epoch.")
 
 
 GROUPS = (
@@ -59,7 +59,7 @@ GROUPS = (
     ServiceOptions,
     pretext.TaskOptions,
     NetworkOptions,
-    LoopOptions,
+    PretrainingOptions,
     ScheduleOptions,
     DeviceOptions,
     ExportOptions,
@@ -68,13 +68,13 @@ options.define(*GROUPS)
 
 
 @locks.released_at_the_end
-@out_of_memory.explained(
+@devices.memory_advice(
     "use a smaller --batch_size, a larger --gradient_accumulation, --precision=bfloat16 or a "
     "smaller --widening_factor"
 )
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
-        raise ValueError(f"what is {argv[1]}? Every option begins with -- and a name")
+        raise ValueError(f"unexpected argument {argv[1]}: give every option as --name=value")
 
     # ---------------------------------------------------------------- flags
     run = options.read(RunOptions)
@@ -88,7 +88,7 @@ def main(argv: list[str]) -> None:
         weight_decay=network.weight_decay,
         synchronized_batch_norm=network.synchronized_batch_norm,
     )
-    loop = options.read(LoopOptions, auto, max_bad_fraction=data_options.max_bad_fraction)
+    loop = options.read(PretrainingOptions, auto, max_bad_fraction=data_options.max_bad_fraction)
     schedule = options.read(ScheduleOptions, auto)
     hardware = options.read(DeviceOptions)
     exported = options.read(ExportOptions)
@@ -96,8 +96,8 @@ def main(argv: list[str]) -> None:
         run, data_options, decoding, task_options, network, loop, schedule, hardware, exported
     )
     for name in options.inapplicable(*GROUPS, chosen=run.task):
-        logging.warning("--%s says nothing to --task=%s and is ignored", name, run.task)
-    pretext.build(run.task, task_options)  # A wrong flag is told before a data set is opened.
+        logging.warning("--%s does not apply to --task=%s and is ignored", name, run.task)
+    pretext.build(run.task, task_options)  # Reports a wrong flag before a data set is opened.
     workdir = run_directory.locate(run.workdir)
     if decoding.data_service:
         service = DataService(decoding.data_service, decoding.data_service_jobs)
@@ -134,7 +134,7 @@ def main(argv: list[str]) -> None:
     network_size.check(lambda: PretextTrainer(task, backbone()), devices.memory(strategy))
     keras.utils.set_random_seed(loop.seed)
     with (
-        workers.told_when_gone(strategy),
+        workers.lost_worker_explained(strategy),
         strategy.scope(),
         precision.computing_in(network.precision),
     ):
@@ -175,13 +175,14 @@ def main(argv: list[str]) -> None:
                 export_keras=exported.export_keras,
             )
             run_summary.show(summary, strategy, network.precision, workdir)
-        training_loop = Loop(trainer, strategy, loop, workdir, training, validation)
+        pretraining = Pretraining(trainer, strategy, loop, training, validation)
+        training_loop = Loop(pretraining, strategy, workdir)
         training_loop.run()
         training_run = dataclasses.replace(
             training_run,
             updates=training_loop.step,
             train_images=training.size,
-            metrics=metrics_file.last(workdir / "metrics.csv", "val_"),
+            metrics=metrics.last(workdir / "metrics.csv", "val_"),
             validation_images=validation.size,
             shared_images=shared,
         )

@@ -35,9 +35,9 @@ def bare_step(arguments: argparse.Namespace) -> dict[str, float]:
 
     import models
     import pretext
-    from optimisation.momentum import Momentum
     from pretext import precision
     from pretext.trainer import PretextTrainer
+    from training.momentum import Momentum
 
     size = arguments.image_size
     task = pretext.build("rotation", pretext.TaskOptions(size, size, "crop"))

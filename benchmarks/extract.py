@@ -15,7 +15,7 @@ import os
 
 os.environ["TQDM_DISABLE"] = "1"
 
-from programs import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
+from training import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
 
 import argparse
 import dataclasses

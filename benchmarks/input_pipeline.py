@@ -164,10 +164,10 @@ def step_rate(widening_factor: int) -> float:
     import tensorflow as tf
 
     import models
-    from optimisation.momentum import Momentum
     from pretext.rotation import Rotation
     from pretext.task import TaskOptions
     from pretext.trainer import PretextTrainer
+    from training.momentum import Momentum
 
     task = Rotation(TaskOptions())
     trainer = PretextTrainer(task, models.build("resnet50_v2", widening_factor=widening_factor))

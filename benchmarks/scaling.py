@@ -5,7 +5,7 @@
 trains rotation at the demo's scale (ResNet50 v2, k = 1, 56×56, batch 32, the data set scenes), each
 line in processes of its own, and prints
 
-- images/s of `pretext.loop.Loop`, reading included, on 1, 2 and 4 logical CPUs and on two worker
+- images/s of `training.loop.Loop`, reading included, on 1, 2 and 4 logical CPUs and on two worker
   processes, always at the same global batch. The cores are the same ones in all cases: on one
   machine's CPU the numbers show what sharing a batch costs, and no gain.
 - the loop's own overhead: its time per step on one batch that is held in memory, less that of the
@@ -29,7 +29,9 @@ MODULE = "benchmarks.scaling"
 WARM_UP = 5
 
 
-def make_loop(strategy, data_dir: str, workdir: str, steps: int, batch_size: int, loop_type=None):
+def make_loop(
+    strategy, data_dir: str, workdir: str, steps: int, batch_size: int, learner_type=None
+):
     """The training loop of the demo, for a number of steps."""
     import keras
     from etils import epath
@@ -37,9 +39,10 @@ def make_loop(strategy, data_dir: str, workdir: str, steps: int, batch_size: int
     import data
     import models
     import pretext
-    from optimisation.momentum import Momentum
-    from pretext.loop import Loop, LoopOptions
+    from pretext.pretraining import Pretraining, PretrainingOptions
     from pretext.trainer import PretextTrainer
+    from training.loop import Loop
+    from training.momentum import Momentum
 
     task = pretext.build("rotation", pretext.TaskOptions(64, 56, "crop"))
     training = data.load("scenes", "trainval", data_dir)
@@ -49,30 +52,32 @@ def make_loop(strategy, data_dir: str, workdir: str, steps: int, batch_size: int
         trainer = PretextTrainer(task, backbone, strategy.num_replicas_in_sync)
         trainer.compile(optimizer=Momentum(0.05))
     never = training.size
-    options = LoopOptions(
+    options = PretrainingOptions(
         batch_size=batch_size, epochs=1, seed=0, log_every_steps=50, checkpoint_every_steps=never
     )
-    loop = (loop_type or Loop)(trainer, strategy, options, epath.Path(workdir), training, training)
+    learner = (learner_type or Pretraining)(trainer, strategy, options, training, training)
+    loop = Loop(learner, strategy, epath.Path(workdir))
     loop.total_steps = steps
     return loop
 
 
 def throughput(arguments: argparse.Namespace) -> dict[str, float]:
     """Images per second of the loop, by the median time of a step."""
-    from programs import workers
+    from training import workers
 
     strategy = _strategy(arguments)
     starts = []
     with tempfile.TemporaryDirectory() as workdir:
         steps = WARM_UP + arguments.steps
         loop = make_loop(strategy, arguments.data_dir, workdir, steps, arguments.batch_size)
-        update = loop.steps.update
+        compiled = loop.learner.steps
+        update = compiled.update
 
-        def timed_update(batches, sums) -> None:
+        def timed_update(batches) -> None:
             starts.append(time.perf_counter())
-            update(batches, sums)
+            update(batches)
 
-        loop.steps.update = timed_update
+        compiled.update = timed_update
         loop.run()
         workers.wait_for_all(strategy)
     seconds = [after - before for before, after in itertools.pairwise(starts[WARM_UP:])]
@@ -83,34 +88,35 @@ def overhead(arguments: argparse.Namespace) -> dict[str, float]:
     """Seconds per step of the bare step and of the loop, on the same batch, by turns."""
     import tensorflow as tf
 
-    from pretext.loop import Loop
+    from pretext.pretraining import Pretraining
 
     strategy = _strategy(arguments)
     bare_seconds, loop_seconds, ends = [], [], []
 
-    class LoopOnOneBatch(Loop):
-        """The loop, reading the same batch again and again."""
+    class OnOneBatch(Pretraining):
+        """Pretraining that reads the same batch again and again."""
 
-        def _training_batches(self, context):
-            stream = super()._training_batches(context).take(1)
+        def _training_batches(self, start_step, context):
+            stream = super()._training_batches(start_step, context).take(1)
             return stream.cache().repeat()
 
-    def update_after_bare(batches, sums) -> None:
+    def update_after_bare(batches) -> None:
         start = time.perf_counter()
         if ends:
             loop_seconds.append(start - ends[-1])
         float(bare(batch)["loss"])
         ends.append(time.perf_counter())
         bare_seconds.append(ends[-1] - start)
-        update(batches, sums)
+        update(batches)
 
     with tempfile.TemporaryDirectory() as workdir:
         steps = WARM_UP + arguments.steps
         batch_size = arguments.batch_size
-        loop = make_loop(strategy, arguments.data_dir, workdir, steps, batch_size, LoopOnOneBatch)
-        bare = tf.function(loop.trainer.train_step)
-        batch = next(iter(loop._distribute(loop._training_batches)))
-        update, loop.steps.update = loop.steps.update, update_after_bare
+        loop = make_loop(strategy, arguments.data_dir, workdir, steps, batch_size, OnOneBatch)
+        bare = tf.function(loop.learner.trainer.train_step)
+        batch = next(loop.learner.batches(0))
+        compiled = loop.learner.steps
+        update, compiled.update = compiled.update, update_after_bare
         loop.run()
     # Pair by pair, so that what else the machine does meets both.
     pairs = list(zip(bare_seconds, loop_seconds, strict=False))[WARM_UP:]
@@ -124,7 +130,7 @@ def overhead(arguments: argparse.Namespace) -> dict[str, float]:
 def _strategy(arguments: argparse.Namespace):
     import tensorflow as tf
 
-    from programs import strategies
+    from training import strategies
 
     if not tf.config.list_physical_devices("GPU"):
         tf.config.set_logical_device_configuration(

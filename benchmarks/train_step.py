@@ -29,10 +29,10 @@ def our_step(widening_factor: int, images: np.ndarray) -> Callable[[], float]:
     import tensorflow as tf
 
     import models
-    from optimisation.momentum import Momentum
     from pretext.rotation import Rotation
     from pretext.task import TaskOptions
     from pretext.trainer import PretextTrainer
+    from training.momentum import Momentum
 
     task = Rotation(TaskOptions(augmentation="crop", weight_decay=WEIGHT_DECAY))
     backbone = models.build(

@@ -1,11 +1,11 @@
-"""Where images come from. `load` is the one door."""
+"""Where images come from; `load` opens any data set."""
 
 # First, because `python -m data.prepare` imports this before the program can.
-from programs import quiet  # noqa: F401, I001
+from training import quiet  # noqa: F401, I001
 
 from data import builders, folder, imagenet
 from data.records import Records
-from programs import paths
+from training import paths
 
 
 def load(name: str, split: str, data_dir: str | None = None) -> Records:
@@ -15,8 +15,8 @@ def load(name: str, split: str, data_dir: str | None = None) -> Records:
         name: `folder` (a directory of the user's own images), `imagenet2012` (in any of three
             layouts, see `data/imagenet.py`), `places205` and `scenes` (which this project brings),
             or the name of a TFDS image-classification data set.
-        split: `train`, `val`, `trainval` or `test` (see `data/splits.py`), or what the kind of
-            data set allows beyond: `all` for a folder, TFDS' notation for a TFDS data set.
+        split: `train`, `val`, `trainval` or `test` (see `data/splits.py`), or what that kind of
+            data set allows besides: `all` for a folder, TFDS' notation for a TFDS data set.
         data_dir: the folder, ImageNet's directory, or the one in which TFDS keeps its data sets.
 
     Raises:

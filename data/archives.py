@@ -1,7 +1,7 @@
-"""Tar archives that are whole: read from the first byte to the last, without being unpacked.
+"""Tar archives read in full, from the first byte to the last, without being unpacked.
 
-Python's `tarfile` takes a damaged header in the middle for the archive's end, and reads no checksum
-of gzip's. Here both are errors, so that half an archive never passes for a small one.
+Python's `tarfile` takes a damaged header in the middle for the archive's end, and does not verify
+gzip's checksum. Here both are errors, so that half an archive never passes for a small one.
 """
 
 import gzip
@@ -14,8 +14,8 @@ from typing import BinaryIO
 import tensorflow as tf
 from etils import epath
 
-from programs.error_lines import reason
-from programs.regular_files import is_regular
+from training.error_lines import reason
+from training.regular_files import is_regular
 
 GZIP = b"\x1f\x8b"
 READ_AT_ONCE = 2**20
@@ -23,7 +23,7 @@ DAMAGE = (tarfile.TarError, EOFError, zlib.error, OSError, tf.errors.OpError)
 
 
 class _Header(tarfile.TarInfo):
-    """A member's header, whose damage is not the archive's end."""
+    """A member's header; a damaged one is an error and not the archive's end."""
 
     @classmethod
     def frombuf(cls, buf: bytes, encoding: str, errors: str) -> tarfile.TarInfo:
@@ -38,21 +38,22 @@ class _Header(tarfile.TarInfo):
 def files(
     path: epath.Path, wanted: Callable[[str], bool] = lambda name: True
 ) -> Iterator[tuple[str, bytes]]:
-    """The files of a `.tar` or `.tar.gz` in its order.
+    """The files of a `.tar` or `.tar.gz`, in the order of the archive.
 
     Args:
-        path: of the archive.
-        wanted: whether a file of this name shall be read; the others are passed over.
+        path: the archive.
+        wanted: whether to read the file of this name; the others are skipped.
 
     Yields:
-        Name and content. A name may be anything, `../../etc/passwd` too: it is no place to write.
+        Name and content. A name may be anything, even `../../etc/passwd`: never write to it.
 
     Raises:
-        ValueError: the archive is damaged or none, behind the last file at the latest; names it.
+        ValueError: the file is damaged or not an archive; raised after its last file at the latest,
+            and names it.
     """
     try:
         if not is_regular(path):
-            raise OSError("it is no regular file")
+            raise OSError("it is not a regular file")
         with path.open("rb") as file:
             zipped = file.read(len(GZIP)) == GZIP
             file.seek(0)
@@ -62,12 +63,12 @@ def files(
 
 
 def files_of_member(content: bytes, archive: epath.Path, name: str) -> Iterator[tuple[str, bytes]]:
-    """The files of an archive that is itself a file of an archive, as of `files`.
+    """The files of an archive that is itself a file of an archive; see `files`.
 
     Args:
-        content: of the inner archive.
-        archive: the outer one.
-        name: of the inner one.
+        content: the inner archive.
+        archive: the path of the outer one.
+        name: the inner one's name.
 
     Raises:
         ValueError: the inner one is damaged; names both.
@@ -85,9 +86,9 @@ def _files_in(stream: BinaryIO, wanted: Callable[[str], bool]) -> Iterator[tuple
         while member := archive.next():
             if member.isfile() and wanted(member.name):
                 yield member.name, archive.extractfile(member).read()
-            archive.members.clear()  # Millions, which `tarfile` would keep.
-        # To its end, because that is where gzip's checksum stands; and behind a header that was
-        # overwritten with zeros there is more.
+            archive.members.clear()  # `tarfile` would keep millions.
+        # To its end, where gzip's checksum is; and after a header that was overwritten with zeros
+        # there is more data.
         while rest := archive.fileobj.read(READ_AT_ONCE):
             if any(rest):
-                raise tarfile.ReadError("there is something behind its end")
+                raise tarfile.ReadError("there is data after its end")

@@ -1,4 +1,4 @@
-"""TensorFlow data sets by name, and the data sets that this project draws or brings itself."""
+"""TensorFlow data sets by name, including the two that this project defines."""
 
 import contextlib
 import dataclasses
@@ -18,7 +18,7 @@ from etils import epath
 from data import imagenet_archives, prepared_files, splits
 from data.records import Records, Span
 
-# Imported when asked for: a builder's drawing or reading code need not load with every program.
+# Imported on demand: not every program needs these builders' code.
 OWN_BUILDERS = {"scenes": "data.scenes", "places205": "data.places205"}
 
 
@@ -32,13 +32,15 @@ def load(name: str, split: str, data_dir: str | None) -> Records:
         data_dir: where TFDS keeps its data sets; None for TFDS' own default.
 
     Raises:
-        ValueError: no such data set or split, images that are none, or the data set is not
+        ValueError: there is no such data set or split, it does not consist of images, or it is not
             prepared and could not be.
     """
     builder = prepared(name, data_dir)
     features = builder.info.features
     if "image" not in features or not isinstance(features["image"], tfds.features.Image):
-        raise ValueError(f"{name} is no image data set: it has the features {', '.join(features)}")
+        raise ValueError(
+            f"{name} is not an image data set: it has the features {', '.join(features)}"
+        )
     sizes = {key: info.num_examples for key, info in builder.info.splits.items()}
     use = (
         f"use {', '.join(splits.NAMES)} or TFDS' notation over {', '.join(sizes)} for "
@@ -78,7 +80,7 @@ def load(name: str, split: str, data_dir: str | None) -> Records:
 
 
 def spans(builder: tfds.core.DatasetBuilder, split: str) -> tuple[Span, ...]:
-    """The places in its files that a split takes, in TFDS' notation; none if TFDS does not say."""
+    """The records of its files that a split consists of; empty if TFDS does not say."""
     try:
         instructions = builder.info.splits[split].file_instructions
     except (ValueError, AttributeError):
@@ -90,7 +92,7 @@ def spans(builder: tfds.core.DatasetBuilder, split: str) -> tuple[Span, ...]:
 
 
 def _are_withheld(entries: tf.data.Dataset, records: Records) -> bool:
-    """Whether the first labels of a split are all -1, which stands for none."""
+    """Whether the first labels of a split are all -1, which means withheld."""
     with records.explained():
         return all(entry["label"] == -1 for entry in entries.take(64).as_numpy_iterator())
 
@@ -98,12 +100,12 @@ def _are_withheld(entries: tf.data.Dataset, records: Records) -> bool:
 def prepared(
     name: str, data_dir: str | None, manual_dir: str | None = None
 ) -> tfds.core.DatasetBuilder:
-    """A builder whose data set is prepared, now if it was not before.
+    """A builder whose data set is prepared; prepares it if need be.
 
     Args:
         name: `scenes`, `places205`, or a TFDS name.
         data_dir: where TFDS keeps its data sets; None for TFDS' own default.
-        manual_dir: where the archives are that cannot be downloaded; None for TFDS' own default,
+        manual_dir: the directory of archives that cannot be downloaded; None for TFDS' own default,
             `downloads/manual` in `data_dir`.
 
     Raises:
@@ -111,10 +113,10 @@ def prepared(
     """
     builder = _builder(name, data_dir)
     where = data_dir or "TFDS' default directory"
-    with _tfds_to_itself():
+    with _quiet_tfds():
         if builder.is_prepared():
             return builder
-        _clear_the_way(builder.data_path)
+        _remove_if_empty(builder.data_path)
         config = tfds.download.DownloadConfig(manual_dir=manual_dir)
         try:
             if builder.name == "imagenet2012":
@@ -124,7 +126,7 @@ def prepared(
         except (Exception, SystemExit) as error:
             builder = _builder(name, data_dir)
             if builder.is_prepared():
-                return builder  # By another run that began at the same time.
+                return builder  # Another run, started at the same time, prepared it.
             raise ValueError(
                 f"{name} is not prepared in {where} and could not be (give the --data_dir that "
                 f"holds it, or run `python -m data.prepare {name} --data_dir=DIR`): "
@@ -139,10 +141,10 @@ def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
     if not name.isprintable():
         raise ValueError(f"unknown data set {name!r}: use scenes, folder, or a TFDS name")
     if (own := re.split("[/:]", name)[0]) in OWN_BUILDERS:
-        # Importing it lets TFDS find it by its name.
+        # The import registers the builder with TFDS.
         importlib.import_module(OWN_BUILDERS[own])
     try:
-        with _tfds_to_itself():
+        with _quiet_tfds():
             return tfds.builder(name, data_dir=data_dir, try_gcs=False)
     except tfds.core.DatasetNotFoundError as error:
         known = [*OWN_BUILDERS, "folder", *tfds.list_builders(with_community_datasets=False)]
@@ -154,7 +156,7 @@ def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
         raise ValueError(
             f"{name} has no such configuration or version: {_one_line(error)}"
         ) from error
-    # What a damaged file of the data set leads to may be anything.
+    # A damaged file of the data set may raise anything.
     except Exception as error:
         raise ValueError(
             f"{name} cannot be opened in {data_dir or 'the default directory of TFDS'}: the name, "
@@ -167,9 +169,9 @@ def _one_line(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _tfds_to_itself() -> Iterator[None]:
-    """Inside, TFDS does not warn, draws progress bars on terminals only and looks for no statistics
-    on the network, which leaves a temporary directory behind each time.
+def _quiet_tfds() -> Iterator[None]:
+    """Inside, TFDS does not warn, draws progress bars on terminals only, and does not look up
+    statistics on the network, which would leave a temporary directory behind each time.
     """
     verbosity = logging.get_verbosity()
     look_up = tfds.core.DatasetInfo.initialize_from_bucket
@@ -184,8 +186,8 @@ def _tfds_to_itself() -> Iterator[None]:
         logging.set_verbosity(verbosity)
 
 
-def _clear_the_way(path: epath.Path) -> None:
-    """Removes an empty directory in the data set's place; TFDS would take it for the data set.
+def _remove_if_empty(path: epath.Path) -> None:
+    """Removes an empty directory at the data set's path; TFDS would take it for the data set.
 
     Raises:
         ValueError: something else is there.
@@ -196,8 +198,8 @@ def _clear_the_way(path: epath.Path) -> None:
         path.rmdir()
         return
     raise ValueError(
-        f"{path} holds no whole data set (it lacks dataset_info.json or features.json): delete it "
-        "to prepare the data set again"
+        f"{path} does not hold a complete data set (it lacks dataset_info.json or features.json): "
+        "delete it to prepare the data set again"
     )
 
 
@@ -217,7 +219,7 @@ def _entries(builder: tfds.core.DatasetBuilder, split: str, classes: int | None)
             right = tf.debugging.Assert((label >= 0) & (label < classes), [message])
             with tf.control_dependencies([right]):
                 label = tf.identity(label)
-        # A file's name stays when a data set is prepared anew, into other shards.
+        # A file's name stays the same when a data set is prepared again, into other shards.
         name = example.get("file_name", example["tfds_id"])
         identifier = name if name.dtype == tf.string else example["tfds_id"]
         return {"image": example["image"], "label": label, "id": identifier}

@@ -1,4 +1,4 @@
-"""Many small pictures on one."""
+"""A grid of small pictures as one image."""
 
 from collections.abc import Sequence
 
@@ -15,16 +15,16 @@ def contact_sheet(
     headings: Sequence[str] = (),
     captions: Sequence[str] = (),
 ) -> Image.Image:
-    """Puts pictures of one size next to and below each other, row by row.
+    """Arranges pictures of one size in a grid, row by row.
 
     Args:
         pictures: at least one.
         columns: pictures in a row.
-        headings: what to write above each column; nothing if empty.
-        captions: what to write below each picture; nothing if empty. Cut to the picture's width.
+        headings: text above each column; none if empty.
+        captions: text below each picture, cut to its width; none if empty.
 
     Returns:
-        RGB.
+        An RGB image.
     """
     width, height = pictures[0].size
     step_x, step_y = width + MARGIN, height + MARGIN + (CAPTION if captions else 0)
@@ -38,11 +38,11 @@ def contact_sheet(
         middle = MARGIN + column * step_x + width // 2
         canvas.text((middle, HEADING // 2 + 2), text, fill="black", font=font, anchor="mm")
     font = ImageFont.load_default(size=CAPTION_FONT)
-    for place, picture in enumerate(pictures):
-        x, y = MARGIN + place % columns * step_x, top + place // columns * step_y
+    for index, picture in enumerate(pictures):
+        x, y = MARGIN + index % columns * step_x, top + index // columns * step_y
         sheet.paste(picture, (x, y))
         if captions:
-            text = captions[place]
+            text = captions[index]
             while text and font.getlength(text) > width:
                 text = text[:-1]
             middle = (x + width // 2, y + height + CAPTION // 2)

@@ -1,17 +1,17 @@
 """A directory of the user's own images as a data set.
 
-Any nesting is fine. The sub-folder right below the root (or below `train/`, `test/`) is an
-image's class; images that lie in the root itself have none, and a data set that has any such
-image has no labels. (Where splits have folders of their own, test images may have none by
-themselves.)
+Any nesting is fine. The sub-folder directly below the root (or below `train/`, `test/`) is an
+image's class; images in the root itself have none, and a data set with any such image has no
+labels. (Where splits have folders of their own, the test images alone may lack classes.)
 
 If the root holds a folder `train`, that is the official training split, `test` the official test
 split and `validation` (or `val`, `valid`, `dev`) the validation split, or the test split where
 there is no `test`: see `data.splits.official_folders`. Otherwise a tenth of all images is the test
-split, chosen by lot as `val` is chosen out of the training images (`data/splits.py`).
+split, chosen by the hashes of their names, as `val` is from the training images
+(`data/splits.py`).
 
-ImageNet's own files are known by their names: that is what they are called and draw their lots
-by, and where they lie in no class's folder their name says the class.
+ImageNet's own files are recognised by their names: their id and hash are those of the file name,
+and where they are not in a class folder the name gives the class.
 """
 
 import collections
@@ -27,14 +27,14 @@ from etils import epath
 
 from data import imagenet_names, listing, splits
 from data.records import Records
-from programs.paths import printable
+from training.paths import printable
 
-# What an image is of that lies in none of the official splits' folders.
+# The part of an image that lies outside the folders of the official splits.
 OUTSIDE = "outside"
 
 
 class _Image(NamedTuple):
-    """A file, its place among the splits (train, val, test or outside) and its class ('': none)."""
+    """A file, the split that it belongs to (train, val, test or outside), its class ('': none)."""
 
     path: str
     stamp: str
@@ -48,23 +48,25 @@ def load(
     dataset: str = "folder",
     class_names: tuple[str, ...] = (),
 ) -> Records:
-    """Lists the images of one split; says in a line of its own what is odd about the folder.
+    """Lists the images of one split; warns, in a line each, of anything odd about the folder.
 
     Args:
         split: one of `data.splits.NAMES`, or `all` for every image below `data_dir`.
         data_dir: the root.
-        dataset: what the data set is called.
-        class_names: the classes; those that are there, sorted, if not given.
+        dataset: the data set's name.
+        class_names: the classes; by default those found, sorted.
 
     Raises:
         ValueError: the root does not exist, cannot be read or holds no images, or the split is
-            unknown or empty, or an image has none of the given classes.
+            unknown or empty, or an image is of none of the given classes.
     """
     if not data_dir:
         raise ValueError("--dataset=folder needs --data_dir, the directory with the images")
     root = epath.Path(data_dir)
     if not root.is_dir():
-        raise ValueError(f"--data_dir={data_dir} is no directory: put your JPEG or PNG files there")
+        raise ValueError(
+            f"--data_dir={data_dir} is not a directory: put your JPEG or PNG files there"
+        )
     if split not in (*splits.NAMES, "all"):
         names = ", ".join((*splits.NAMES, "all"))
         raise ValueError(
@@ -72,7 +74,7 @@ def load(
         )
 
     root = str(root).rstrip("/")
-    found = listing.below(root)
+    found = listing.find_images(root)
     for line in found.remarks():
         _warn(data_dir, line)
     if not found.images:
@@ -80,7 +82,7 @@ def load(
         raise ValueError(f"no image file below --data_dir={data_dir} (looked for {kinds})")
     top = {image.path.split("/")[0] for image in found.images if "/" in image.path}
     folders = splits.official_folders(top, dataset)
-    images = _in_official_splits(_by_lot(found.images), folders)
+    images = _in_official_splits(_by_hash(found.images), folders)
     chosen = _choose(split, images)
     if not chosen:
         sizes = [f"{name} {len(_choose(name, images))}" for name in (*splits.NAMES, "all")]
@@ -129,7 +131,7 @@ def load(
     )
 
 
-@functools.cache  # Of the splits of one folder, the first says it for all.
+@functools.cache  # Once for all splits of a folder.
 def _warn(data_dir: str, line: str) -> None:
     logging.warning("%s: %s", data_dir, line)
 
@@ -138,15 +140,15 @@ def _name(path: str) -> bytes:
     return os.fsencode(imagenet_names.file_name(path) or path)
 
 
-def _by_lot(images: list[listing.Image]) -> list[listing.Image]:
-    """The images in the order of their lots.
+def _by_hash(images: list[listing.Image]) -> list[listing.Image]:
+    """The images in the order of their hashes.
 
     All splits keep this order: the images of a class are not next to each other, as they are in
     the folder, so that a shuffle of neighbours mixes the classes.
     """
-    lots = splits.lots(tf.constant([_name(image.path) for image in images])).numpy()
+    hashes = splits.name_hashes(tf.constant([_name(image.path) for image in images])).numpy()
     paths = np.array([image.path for image in images], dtype=object)
-    return [images[place] for place in np.lexsort((paths, lots))]
+    return [images[index] for index in np.lexsort((paths, hashes))]
 
 
 def _in_official_splits(images: list[listing.Image], folders: dict[str, str]) -> list[_Image]:
@@ -156,10 +158,10 @@ def _in_official_splits(images: list[listing.Image], folders: dict[str, str]) ->
     return [
         _Image(
             *image,
-            part="test" if place < tests else "train",
+            part="test" if index < tests else "train",
             label=image.path.split("/")[0] if "/" in image.path else "",
         )
-        for place, image in enumerate(images)
+        for index, image in enumerate(images)
     ]
 
 
@@ -180,7 +182,7 @@ def _classes(images: list[_Image], test_may_lack: bool) -> tuple[str, ...]:
 
 
 def _choose(split: str, images: list[_Image]) -> list[_Image]:
-    """A split's images, in the given order, which is that of the lots."""
+    """A split's images, in the given order, which is that of the hashes."""
     if split == "all":
         return images
     part = {
@@ -210,8 +212,8 @@ def _warn_of_images_outside(data_dir: str, images: list[_Image]) -> None:
         more = ", …" if len(where) > 5 else ""
         _warn(
             data_dir,
-            f"{len(outside)} of {len(images)} images lie outside of the folders of the splits and "
-            f"are used with split all alone: {folders}{more}",
+            f"{len(outside)} of {len(images)} images lie outside the folders of the splits and are "
+            f"used only with split all: {folders}{more}",
         )
 
 
@@ -224,8 +226,8 @@ def _warn_of_odd_classes(data_dir: str, images: list[_Image]) -> None:
     if unlabelled and labels != {""}:
         _warn(
             data_dir,
-            f"{len(unlabelled)} of {len(images)} images lie in no class's folder, so none has a "
-            f"label: {listing.named(unlabelled)}",
+            f"{len(unlabelled)} of {len(images)} images lie in no class folder, so no image has a "
+            f"label: {listing.first_few(unlabelled)}",
         )
     for part in ("val", "test"):
         unknown = of_part[part] - of_part["train"] - {""}
@@ -233,12 +235,12 @@ def _warn_of_odd_classes(data_dir: str, images: list[_Image]) -> None:
             count = sum(image.part == part and image.label in unknown for image in images)
             _warn(
                 data_dir,
-                f"{len(unknown)} of the {len(of_part[part])} classes of the {part} images are none "
-                f"of the training images' classes: {listing.named(unknown)} ({count} images)",
+                f"{len(unknown)} of the {len(of_part[part])} classes of the {part} images have no "
+                f"training images: {listing.first_few(unknown)} ({count} images)",
             )
     by_lower_case = collections.defaultdict(list)
     for label in labels:
         by_lower_case[label.casefold()].append(label)
     for same in by_lower_case.values():
         if len(same) > 1:
-            _warn(data_dir, f"classes that differ in case alone: {listing.named(same)}")
+            _warn(data_dir, f"classes that differ only in case: {listing.first_few(same)}")

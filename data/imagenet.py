@@ -1,14 +1,14 @@
-"""ImageNet (ILSVRC-2012), in whichever of three layouts its directory is.
+"""ImageNet (ILSVRC-2012) in any of three layouts.
 
-- TFDS: `DIR/imagenet2012/5.1.0`, prepared from the two official archives; also what is made if
-  the directory holds none of the three.
+- TFDS: `DIR/imagenet2012/5.1.0`, prepared from the two official archives; also what is prepared
+  if the directory holds none of the three.
 - TFRecords as TF-Slim writes them: `DIR/train-00000-of-01024` …, `DIR/validation-00000-of-00128`
   …, or in `DIR/train` and `DIR/validation`; any number of shards.
 - A folder tree: `DIR/train/n01440764/n01440764_10026.JPEG` …, `DIR/val/n01440764/…`, or the
   validation images in `DIR/val` itself, as their archive holds them.
 
-In all of them an image is called by its file name, its label is the place of its WordNet id in
-the sorted list of the 1000, and the same images are held out (`data/splits.py`).
+In all of them an image's id is its file name, its label is the index of its WordNet id in the
+sorted list of the 1000, and the same images are held out (`data/splits.py`).
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ def load(name: str, split: str, data_dir: str | None) -> Records:
     """Opens one split of ImageNet.
 
     Args:
-        name: `imagenet2012`, perhaps with TFDS' version behind it.
+        name: `imagenet2012`, optionally with a TFDS version.
         split: one of `data.splits.NAMES`; TFDS' notation too where TFDS prepared it.
         data_dir: see above; None for TFDS' own default.
 
@@ -85,7 +85,7 @@ def find_layout(data_dir: str | None) -> str:
 
 
 def _slim_shards(data_dir: str, official: str) -> tuple[list[str], str]:
-    """The shards of an official split and the directory they are in; none if there are none."""
+    """The shards of an official split and their directory; no shards if there are none."""
     root = data_dir.rstrip("/")
     for directory in (root, f"{root}/{official}"):
         if paths := record_files.complete(directory, official):
@@ -117,7 +117,7 @@ def _records(
     if count is not None and index.images != count:
         raise ValueError(
             f"{directory} holds {index.images} images in {official} instead of the {count} that "
-            "dataset_info.json tells of: prepare it again"
+            "dataset_info.json records: prepare it again"
         )
     if not index.named and split in ("train", "val"):
         tqdm.write(

@@ -1,7 +1,7 @@
-"""ImageNet's two official archives, looked through before TFDS makes records of them.
+"""ImageNet's two official archives, verified before TFDS converts them to records.
 
-TFDS goes on without an archive that is missing, and takes one that is cut short for a small one:
-what it prepares then passes for the data set for ever.
+TFDS carries on without a missing archive, and takes a truncated one for a small one: from then on
+what it prepared passes for the data set.
 """
 
 from etils import epath
@@ -19,10 +19,10 @@ def check(manual_dir: epath.Path) -> None:
     """Reads both archives to their ends.
 
     Args:
-        manual_dir: where they are.
+        manual_dir: their directory.
 
     Raises:
-        ValueError: one is missing, damaged or another one than its name says; names it.
+        ValueError: one is missing, damaged or not the archive that its name says; names it.
     """
     for name in (TRAINING_ARCHIVE, VALIDATION_ARCHIVE):
         if not (manual_dir / name).exists():
@@ -38,7 +38,7 @@ def _check_validation(archive: epath.Path, bar: tqdm) -> None:
     images = 0
     for name, _ in archives.files(archive):
         if not VALIDATION.match(name.removeprefix("./")):
-            raise _another(archive, name, "ILSVRC2012_val_00000001.JPEG and the like")
+            raise _wrong_archive(archive, name, "ILSVRC2012_val_00000001.JPEG and the like")
         images += 1
         bar.update()
     if not images:
@@ -50,12 +50,14 @@ def _check_training(archive: epath.Path, bar: tqdm) -> None:
     for name, content in archives.files(archive):
         wordnet_id = CLASS_ARCHIVE.match(name.removeprefix("./"))
         if not wordnet_id:
-            raise _another(archive, name, "n01440764.tar and the like")
+            raise _wrong_archive(archive, name, "n01440764.tar and the like")
         images = 0
         for image, _ in archives.files_of_member(content, archive, name):
             found = TRAINING.match(image.removeprefix("./"))
             if not found or found[1] != wordnet_id[1]:
-                raise _another(archive, f"{name}/{image}", f"{wordnet_id[1]}_1.JPEG and the like")
+                raise _wrong_archive(
+                    archive, f"{name}/{image}", f"{wordnet_id[1]}_1.JPEG and the like"
+                )
             images += 1
             bar.update()
         if not images:
@@ -65,8 +67,8 @@ def _check_training(archive: epath.Path, bar: tqdm) -> None:
         raise ValueError(f"{archive} holds no image: download it again")
 
 
-def _another(archive: epath.Path, found: str, expected: str) -> ValueError:
+def _wrong_archive(archive: epath.Path, found: str, expected: str) -> ValueError:
     return ValueError(
-        f"{archive} is another archive than its name says: it holds {found!r} where {expected} "
-        "should be"
+        f"{archive} is not the archive that its name says: it holds {found!r} where "
+        f"{expected} is expected"
     )

@@ -1,4 +1,4 @@
-"""What the names of ImageNet's files say: which image it is, and of which class."""
+"""What a file name of ImageNet says about an image: its id and its class."""
 
 import functools
 import re
@@ -18,7 +18,7 @@ def wordnet_ids() -> tuple[str, ...]:
 
 @functools.cache
 def _validation_ids() -> tuple[str, ...]:
-    """The class of each of the 50 000 validation images, by their number."""
+    """The class of each of the 50 000 validation images, by number."""
     return _lines("validation_labels.txt")
 
 

@@ -1,15 +1,15 @@
-"""From encoded bytes to the pixels that a view of an image consists of.
+"""From encoded bytes to the pixels of a view.
 
 These run on the host, one image at a time, inside `tf.data`. A view is a callable from encoded
 bytes and a stateless seed to pixels of a fixed shape, 0 … 255; there is one class per way of
 cutting the rectangle out. Everything else that happens to an image happens on the device.
 
-Views to train a network on are uint8, resized bilinearly, and decode no more pixels of a JPEG than
-they need (see `data.encoded`). Views that representations are measured on, those that a probe is
-trained on among them, are resized by area from the fully decoded image, [C], and are float32 as
-there. To round them to uint8 would add noise of 0.29 rms and save no time on the host: what it
-saves in copying it spends in rounding. (It would save memory: a batch of 2048 views of 224×224
-takes 1.2 GB and not 0.3.)
+Views to train a network on are uint8, resized bilinearly, and decode no more of a JPEG than they
+need (see `data.decoding`). Views that representations are measured on, those that a probe is
+trained on among them, are resized by area from the fully decoded image and are float32, both as in
+the released code. To round them to uint8 would add noise of 0.29 rms and save no time on the host:
+what it saves in copying it spends in rounding. (It would save memory: a batch of 2048 views of
+224×224 takes 1.2 GB and not 0.3.)
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from typing import Literal
 
 import tensorflow as tf
 
-from data.encoded import CHANNELS, Encoded, decode, look_at, ratio_of, rectangle  # noqa: F401
+from data.decoding import CHANNELS, EncodedImage, decode, open_image, ratio_of, rectangle  # noqa: F401
 
 # `area`: a new pixel is the mean of the old ones that it covers; float32, because means are seldom
 # whole. `bilinear`: between the four old ones around its centre, without antialiasing; rounded.
@@ -25,11 +25,11 @@ Method = Literal["area", "bilinear"]
 
 
 def resize_smaller_side(image: tf.Tensor, size: int, method: Method = "area") -> tf.Tensor:
-    """Resizes an image, keeping its shape, so that its smaller side has `size` pixels.
+    """Resizes an image, keeping its aspect ratio, so that its smaller side has `size` pixels.
 
     Args:
         image: uint8, (H, W, 3).
-        size: pixels; 0 leaves the image's own size.
+        size: pixels; 0 keeps the image's own size.
         method: `area` gives the values of the released code.
 
     Returns:
@@ -44,7 +44,7 @@ class CentralCrop:
     """The middle of the image: resized, then the centre of `crop_size`.
 
     Attributes:
-        resize_size: pixels of the smaller side; 0 leaves the image's own size.
+        resize_size: pixels of the smaller side; 0 keeps the image's own size.
         crop_size: pixels of the view's sides.
         keep_aspect: whether the longer side follows; else both get `resize_size` pixels.
         method: `area` to measure representations, whose views are float32; `bilinear` for uint8.
@@ -57,7 +57,7 @@ class CentralCrop:
 
     def __call__(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         del seed
-        image = look_at(encoded)
+        image = open_image(encoded)
         resized = _resized(image.height_width, self.resize_size, self.keep_aspect)
         _check_size(resized, self.crop_size)
         top_left = (resized - self.crop_size) // 2
@@ -69,15 +69,15 @@ class CentralCrop:
 
 @dataclasses.dataclass(frozen=True)
 class RandomCrop:
-    """A random place: resized, a random square of `crop_size`, a flip.
+    """A random square: the image resized, `crop_size` pixels a side cut out, a flip.
 
     Attributes:
-        resize_size: pixels of the smaller side; 0 leaves the image's own size.
+        resize_size: pixels of the smaller side; 0 keeps the image's own size.
         crop_size: pixels of the view's sides.
         flip: whether the view is mirrored left to right half the time.
         keep_aspect: whether the longer side follows; else both get `resize_size` pixels.
-        method: `bilinear` to train a network, whose views are uint8 and of a JPEG that was decoded
-            no larger than needed; `area` for float32 of all of its pixels.
+        method: `bilinear` to train a network: uint8 views of a JPEG decoded no larger than needed;
+            `area` for float32 views of all of its pixels.
     """
 
     resize_size: int
@@ -87,7 +87,7 @@ class RandomCrop:
     method: Method = "bilinear"
 
     def __call__(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        image = look_at(encoded)
+        image = open_image(encoded)
         resized = _resized(image.height_width, self.resize_size, self.keep_aspect)
         _check_size(resized, self.crop_size)
         span = tf.cast(resized - self.crop_size + 1, tf.float32)
@@ -109,21 +109,21 @@ class RandomCrop:
 class InceptionCrop:
     """The Inception recipe: a rectangle of random area and aspect, resized, and a flip.
 
-    TensorFlow draws width / height uniformly, so of [3/4, 4/3] it takes wide rectangles more often
-    than tall ones, and a network that sees by which axis a view was squeezed knows something about
-    how it was turned. Half of the rectangles are therefore drawn for the transposed image: an
-    aspect and its inverse are equally likely.
+    TensorFlow draws width / height uniformly, so from [3/4, 4/3] it draws wide rectangles more
+    often than tall ones, and a network that sees along which axis a view was squeezed knows
+    something about how it was turned. Half of the rectangles are therefore drawn for the transposed
+    image: an aspect and its inverse are equally likely.
 
-    [C] No rectangle covers less than a tenth of the image, however small the area drawn: one that
-    does is drawn again, up to 100 times, after which the view is the whole image. That is the fate
-    of every view of an image with one side more than 13⅓ times the other, because no rectangle of
-    these aspects is large enough there.
+    As in the released code, no rectangle covers less than a tenth of the image, however small the
+    area drawn: one that does is drawn again, up to 100 times, after which the view is the whole
+    image. That is the fate of every view of an image with one side more than 13⅓ times the other,
+    because no rectangle of these aspect ratios is large enough there.
 
     Attributes:
         crop_size: pixels of the view's sides.
-        area: smallest and largest share of the image that a rectangle is drawn with.
-        aspect: smallest and largest width / height; the product of both should be 1.
-        min_covered: the share of the image that a rectangle has to cover.
+        area: smallest and largest share of the image's area that is drawn.
+        aspect: smallest and largest width / height; their product should be 1.
+        min_covered: the share of the image that a rectangle has to cover at least.
     """
 
     crop_size: int
@@ -132,7 +132,7 @@ class InceptionCrop:
     min_covered: float = 0.1
 
     def __call__(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        image = look_at(encoded)
+        image = open_image(encoded)
         begin, size, mirrored = self.draw(image.height_width, seed)
         pixels = rectangle(image, begin, size, ratio_of(image, size, self.crop_size))
         return self.finish(pixels, mirrored)
@@ -140,7 +140,7 @@ class InceptionCrop:
     def draw(
         self, height_width: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """What is random about a view of an image.
+        """Draws the random choices of a view.
 
         Args:
             height_width: of the image, int32, (2,).
@@ -148,7 +148,7 @@ class InceptionCrop:
 
         Returns:
             Row and column of the rectangle's first pixel, its height and width, each int32, (2,);
-            a number in [0, 1), of which the lower half stands for a view that is not mirrored.
+            a number in [0, 1): the view is mirrored if it is 0.5 or more.
         """
         flip_seed = tf.random.experimental.stateless_fold_in(seed, 1)
         flip_draw, transpose_draw = tf.unstack(tf.random.stateless_uniform([2], flip_seed))
@@ -178,18 +178,18 @@ class Views:
     """Several views of one image, which is decoded once: uint8, (count, S, S, 3).
 
     Attributes:
-        view: what cuts one of them.
-        count: how many.
+        view: makes one of them.
+        count: how many there are.
     """
 
     view: InceptionCrop
     count: int
 
     def __call__(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        image = look_at(encoded)
+        image = open_image(encoded)
         seeds = [tf.random.experimental.stateless_fold_in(seed, i) for i in range(self.count)]
         drawn = [self.view.draw(image.height_width, each) for each in seeds]
-        # As small as the smallest rectangle allows.
+        # Decoded as small as the smallest rectangle allows.
         smallest = tf.reduce_min(tf.stack([size for _, size, _ in drawn]), 0)
         ratio = ratio_of(image, smallest, self.view.crop_size)
         whole = rectangle(image, tf.zeros_like(smallest), image.height_width, ratio)
@@ -202,7 +202,7 @@ class Views:
 
 
 def _resized(height_width: tf.Tensor, size: int, keep_aspect: bool) -> tf.Tensor:
-    """Height and width after resizing the smaller side, or both, to `size`; 0 changes nothing."""
+    """Height and width after resizing the smaller side, or both, to `size`; 0: no change."""
     if not size:
         return height_width
     if not keep_aspect:
@@ -216,11 +216,11 @@ def _resize(image: tf.Tensor, size: tf.Tensor | list[int], method: Method) -> tf
     if method == "area":
         return tf.cast(tf.image.resize(image, size, method="area"), tf.float32)
     resized = tf.image.resize(image, size, method="bilinear")
-    # Between pixels of 0 to 255 there is nothing that would have to be clipped.
+    # Interpolation between pixels of 0 to 255 needs no clipping.
     return tf.cast(tf.round(resized), tf.uint8)
 
 
-def _square(image: Encoded, top_left: tf.Tensor, size: int, method: Method) -> tf.Tensor:
+def _square(image: EncodedImage, top_left: tf.Tensor, size: int, method: Method) -> tf.Tensor:
     view = rectangle(image, top_left, tf.constant([size, size]))
     view = tf.ensure_shape(view, [size, size, CHANNELS])
     return tf.cast(view, tf.float32) if method == "area" else view

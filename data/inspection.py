@@ -1,4 +1,4 @@
-"""Looks at a split's images the way training reads them: how many can be decoded, and which not."""
+"""Decodes a split's images the way training reads them: how many can be decoded, and which not."""
 
 import dataclasses
 
@@ -20,11 +20,11 @@ class Inspection:
     """What was found.
 
     Attributes:
-        looked_at: how many images.
-        unreadable: those of them that cannot be decoded, with the reasons.
-        of_class: how many were looked at by class, (classes,); empty without labels.
-        thumbnails: the first readable ones.
-        labels: of the thumbnails; -1 without labels.
+        looked_at: the number of images that were read.
+        unreadable: those that cannot be decoded, with the reasons.
+        of_class: the number of decoded images by class, (classes,); empty without labels.
+        thumbnails: the first decodable images, made small.
+        labels: the labels of the thumbnails; -1 without labels.
     """
 
     looked_at: int
@@ -36,7 +36,7 @@ class Inspection:
 
 @dataclasses.dataclass(frozen=True)
 class Thumbnail:
-    """The whole image, made small: uint8, (size, size, 3), white where it is not square."""
+    """The whole image, made small: uint8, (size, size, 3), padded with white to a square."""
 
     size: int
 
@@ -54,8 +54,8 @@ def inspect(records: Records, at_most: int | None, thumbnails: int) -> Inspectio
 
     Args:
         records: the split.
-        at_most: how many images; None for all.
-        thumbnails: how many pictures to keep.
+        at_most: the largest number of images to decode; None for all.
+        thumbnails: how many thumbnails to keep.
 
     Raises:
         ValueError: the split has fewer images than it says, or a file of its records is damaged.

@@ -1,14 +1,15 @@
-"""Which files below a directory are images, each of them once; and what is passed over.
+"""The image files below a directory, each once, and what was skipped.
 
-A file's name says that it is one (`EXTENSIONS`); what kind it is, its first bytes say when it is
-read. Only regular files count: a pipe or a device would never end. Hidden files and what systems
-leave behind by themselves go unmentioned; all else that is passed over is counted and said.
+A file's extension makes it an image (`EXTENSIONS`); its first bytes say of which kind when it is
+read. Only regular files count: a pipe or a device might never end. Hidden files and what operating
+systems leave in folders are skipped silently; everything else that is skipped is counted in a
+warning.
 
-A folder is read once, under its own name if that lies below the root, else under the first, in
-the order of names, of the links that lead to it. So a link to a folder above multiplies nothing,
-and neither do two links to the same folder or a link to a file that is there itself.
+A folder is read once, under its own name if that lies below the root, else under the
+alphabetically first of the links to it. So neither a link to a folder above, nor two links to the
+same folder, nor a link to a file that is listed anyway adds an image twice.
 
-A directory of results (`programs/own_directories.py`) is not read: the figures in it are no data.
+A directory of results (`training/own_directories.py`) is not read: the figures in it are not data.
 """
 
 import collections
@@ -20,8 +21,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from programs import own_directories
-from programs.paths import printable
+from training import own_directories
+from training.paths import printable
 
 EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp")
 SYSTEM_FILES = (
@@ -29,7 +30,7 @@ SYSTEM_FILES = (
     *("system volume information", "lost+found", "icon\r"),
 )
 FOLDERS_LISTED_AT_ONCE = 16
-NAMED = 3  # how many of what is passed over a warning names
+NAMED = 3  # how many of the skipped files a warning names
 
 
 class Image(NamedTuple):
@@ -37,7 +38,7 @@ class Image(NamedTuple):
 
     Attributes:
         path: below the root.
-        stamp: its size and the time of its last change; empty in a store that does not list them.
+        stamp: its size and modification time; empty in a store that does not list them.
     """
 
     path: str
@@ -50,50 +51,50 @@ class Listing:
 
     Attributes:
         images: in no particular order.
-        passed_over: how many files are no images, by extension.
-        irregular: paths of pipes, sockets, devices and links to nothing.
-        repeated: paths of links that lead to what is read anyway.
+        skipped: the number of files that are not images, by extension.
+        irregular: paths of pipes, sockets, devices and dangling links.
+        repeated: paths of links to what is read under another name.
         results: paths of directories that hold results of these programs.
     """
 
     images: list[Image] = dataclasses.field(default_factory=list)
-    passed_over: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    skipped: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     irregular: list[str] = dataclasses.field(default_factory=list)
     repeated: list[str] = dataclasses.field(default_factory=list)
     results: list[str] = dataclasses.field(default_factory=list)
 
     def remarks(self) -> list[str]:
-        """A line for every kind of thing that was passed over."""
+        """A line for every kind of thing that was skipped."""
         lines = []
-        if count := self.passed_over.total():
-            kinds = [f"{n} {kind or 'without one'}" for kind, n in self.passed_over.most_common()]
+        if count := self.skipped.total():
+            kinds = [f"{n} {kind or 'without one'}" for kind, n in self.skipped.most_common()]
             more = ", …" if len(kinds) > 10 else ""
             lines.append(
-                f"{count} {_plural('file', count)} passed over by extension: "
-                f"{', '.join(kinds[:10])}{more} (what is read: {' '.join(EXTENSIONS)})"
+                f"{count} {_plural('file', count)} skipped by extension: "
+                f"{', '.join(kinds[:10])}{more} (supported: {' '.join(EXTENSIONS)})"
             )
         for paths, thing, why in (
-            (self.irregular, "name", "passed over, no regular file (a link to nothing, a pipe, …)"),
-            (self.repeated, "link", "not followed, to what is read under another name"),
-            (self.results, "directory", "not read, with results of these programs"),
+            (self.irregular, "name", "skipped, not a regular file (a dangling link, a pipe, …)"),
+            (self.repeated, "link", "not followed, target read under another name"),
+            (self.results, "directory", "not read, results of these programs"),
         ):
             if paths:
-                lines.append(f"{len(paths)} {_plural(thing, len(paths))} {why}: {named(paths)}")
+                lines.append(f"{len(paths)} {_plural(thing, len(paths))} {why}: {first_few(paths)}")
         return lines
 
 
-def named(names: Iterable[str]) -> str:
+def first_few(names: Iterable[str]) -> str:
     """The first few of some names, in their order, for a message."""
     names = sorted(names)
     more = ", …" if len(names) > NAMED else ""
     return ", ".join(map(printable, names[:NAMED])) + more
 
 
-def below(root: str) -> Listing:
+def find_images(root: str) -> Listing:
     """Lists a directory, local or in a store.
 
     Args:
-        root: without a slash at its end.
+        root: the directory, without a trailing slash.
 
     Raises:
         ValueError: a folder below it cannot be read.
@@ -105,7 +106,7 @@ def _plural(noun: str, count: int) -> str:
     return noun if count == 1 else "directories" if noun == "directory" else f"{noun}s"
 
 
-def _is_unmentioned(name: str) -> bool:
+def _is_ignored(name: str) -> bool:
     return name.startswith(".") or name.lower() in SYSTEM_FILES
 
 
@@ -115,7 +116,7 @@ def _extension(name: str) -> str:
 
 @dataclasses.dataclass
 class _Folder:
-    """What one local folder holds, by name; images with the number of the file on its disk."""
+    """The content of one local folder; images with their inode numbers."""
 
     images: list[tuple[Image, int]] = dataclasses.field(default_factory=list)
     linked_images: list[tuple[Image, int]] = dataclasses.field(default_factory=list)
@@ -128,7 +129,7 @@ class _Folder:
 def _local(root: str) -> Listing:
     listing = Listing()
     seen = {_identity(root)}
-    # A link to one of these leads out of the root, and back into it.
+    # A link to one of these leads out of the root and back into it.
     above = set()
     parent = os.path.realpath(root)
     while parent != os.path.dirname(parent):
@@ -136,7 +137,7 @@ def _local(root: str) -> Listing:
         above.add(_identity(parent))
 
     def not_yet(paths: Iterable[str]) -> list[str]:
-        """Those of the folders that have not been read; from now on they count as read."""
+        """The folders that have not been read yet; they count as read from now on."""
         fresh = []
         for path in sorted(paths):
             identity = _identity(path)
@@ -152,7 +153,7 @@ def _local(root: str) -> Listing:
     folders, links = [root], []
     with concurrent.futures.ThreadPoolExecutor(FOLDERS_LISTED_AT_ONCE) as pool:
         while folders or links:
-            if not folders:  # All that can be reached without a link has been.
+            if not folders:  # All that is reachable without links has been read.
                 folders, links = not_yet(links), []
             within = []
             for path, found in zip(folders, pool.map(_scan, folders), strict=True):
@@ -169,7 +170,7 @@ def _local(root: str) -> Listing:
                 linked_images += found.linked_images
                 within += found.folders
                 links += found.linked_folders
-                listing.passed_over.update(map(_extension, found.others))
+                listing.skipped.update(map(_extension, found.others))
                 listing.irregular += found.irregular
             folders = not_yet(within)
     if linked_images:
@@ -191,7 +192,7 @@ def _scan(folder: str) -> _Folder:
         raise ValueError(f"{printable(folder)} cannot be read: {error.strerror}") from error
     with entries:
         for entry in entries:
-            if _is_unmentioned(entry.name):
+            if _is_ignored(entry.name):
                 continue
             path = f"{folder}/{entry.name}"
             try:
@@ -208,7 +209,7 @@ def _scan(folder: str) -> _Folder:
                     (found.linked_images if is_link else found.images).append(
                         (image, status.st_ino)
                     )
-            except OSError:  # Links in a ring, or a file that has just been deleted.
+            except OSError:  # A cycle of links, or a file that has just been deleted.
                 found.irregular.append(path)
     return found
 
@@ -231,7 +232,7 @@ def _identity(path: str) -> tuple[int, int]:
 def _without_repetitions(
     images: list[tuple[Image, int]], linked_images: list[tuple[Image, int]]
 ) -> tuple[list[tuple[Image, int]], list[str]]:
-    """Of links to image files, those to files not listed yet, and the paths of the others."""
+    """The links to image files that are not listed yet, and the paths of the other links."""
     inodes = {inode for _, inode in linked_images}
     there = collections.defaultdict(list)
     for image, inode in images:
@@ -250,7 +251,7 @@ def _without_repetitions(
 def _remote(root: str) -> Listing:
     listing = Listing()
 
-    # Asking for every name whether it is a folder would take a request each.
+    # To ask of every name whether it is a folder would take a request each.
     def is_folder(path: str) -> bool:
         return path.endswith("/") or (
             _extension(path) not in EXTENSIONS and tf.io.gfile.isdir(path)
@@ -259,7 +260,7 @@ def _remote(root: str) -> Listing:
     def scan(folder: str) -> tuple[list[str], list[str]]:
         folders, files = [], []
         for name in tf.io.gfile.listdir(folder):
-            if not _is_unmentioned(name.rstrip("/")):
+            if not _is_ignored(name.rstrip("/")):
                 path = f"{folder}/{name}"
                 (folders if is_folder(path) else files).append(path.rstrip("/"))
         return folders, files
@@ -281,6 +282,6 @@ def _remote(root: str) -> Listing:
                     if _extension(file) in EXTENSIONS:
                         listing.images.append(Image(file[len(root) + 1 :], ""))
                     else:
-                        listing.passed_over[_extension(file)] += 1
+                        listing.skipped[_extension(file)] += 1
             folders = within
     return listing

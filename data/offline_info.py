@@ -1,10 +1,10 @@
-"""What the builders of this project tell TFDS about themselves."""
+"""The metadata of this project's TFDS builders."""
 
 import tensorflow_datasets as tfds
 
 
 class OfflineInfo(tfds.core.DatasetInfo):
-    """Older TFDS releases look for every new data set's statistics on the network; not this one."""
+    """Does not look up statistics on the network, as older TFDS releases do for a new data set."""
 
     def initialize_from_bucket(self) -> None:
         pass

@@ -1,16 +1,16 @@
-"""Which images a program reads, and who decodes them."""
+"""Which images a program reads, and which host decodes them."""
 
 import dataclasses
 
-from programs.options import option
+from training.options import option
 
 
 @dataclasses.dataclass(frozen=True)
 class DataOptions:
-    """A data set, and how much of it may be unreadable."""
+    """A data set and the share of it that may be unreadable."""
 
     dataset: str = option(
-        "folder", "folder, scenes, imagenet2012, places205 or another TFDS name; docs/data.md."
+        "folder", "folder, scenes, imagenet2012, places205 or another TFDS name; see docs/data.md."
     )
     data_dir: str | None = option(
         None,
@@ -20,7 +20,7 @@ class DataOptions:
     )
     max_bad_fraction: float = option(
         0.1,
-        "Stop if more of a split than this is unreadable; less is left out.",
+        "Stop if more than this share of a split is unreadable; up to that, images are skipped.",
         minimum=0,
         maximum=1,
         may_differ=True,
@@ -38,7 +38,7 @@ class ServiceOptions:
     )
     data_service_jobs: int = option(
         1,
-        "Jobs among which it shares them; at least as many as its workers.",
+        "Jobs that share the decoding; at least as many as the service has workers.",
         minimum=1,
         maximum=10_000,
         may_differ=True,

@@ -1,7 +1,7 @@
-"""Which images two splits of one data set share: a probe that has seen them measures nothing new.
+"""How many images two splits of a data set share: accuracy on these is not on unseen images.
 
-Told without reading an image wherever that can be done: by the places that the splits take in
-their files, else by the images' identifiers.
+Found without reading an image wherever possible: from the records of its files that each split
+consists of, else from the images' ids.
 """
 
 import bisect
@@ -15,20 +15,20 @@ AT_ONCE = 4096
 def shared(training: Records, validation: Records) -> int:
     """How many images of a validation split are among those of a training split.
 
-    A folder's listing is compared, and so are the places in the files of a TFDS data set: both
-    take no time to speak of. What these cannot tell (one of ImageNet's own splits beside a part
-    in TFDS' notation) takes a pass over the records of both, without decoding them.
+    Comparing the listings of a folder, or the ranges of records of a TFDS data set, takes next to
+    no time. Where that does not decide (one of ImageNet's own splits and a part in TFDS' notation),
+    it takes a pass over the records of both, without decoding them.
 
     Args:
         training, validation: whole splits of one data set, from one directory.
 
     Returns:
-        From 0 to `validation.size`.
+        The number, from 0 to `validation.size`.
     """
     if training.fingerprint == validation.fingerprint:
         return validation.size
     if training.spans and validation.spans:
-        count = _shared_places(training, validation)
+        count = _shared_by_spans(training, validation)
         if count is not None:
             return count
         if {training.split, validation.split} == {"train", "val"}:
@@ -37,21 +37,21 @@ def shared(training: Records, validation: Records) -> int:
     return sum(identifier in identifiers for identifier in _identifiers(validation))
 
 
-def _shared_places(training: Records, validation: Records) -> int | None:
-    """The number where the places say it; None where a split takes a part of its places only."""
+def _shared_by_spans(training: Records, validation: Records) -> int | None:
+    """The number, as far as the spans decide; None where a split takes only a part of its spans."""
     union = _union(training.spans)
     count = sum(_length_within(union, span) for span in validation.spans)
     all_of_training = sum(span.stop - span.start for span in training.spans) == training.size
-    places = sum(span.stop - span.start for span in validation.spans)
+    spanned = sum(span.stop - span.start for span in validation.spans)
     if not count:
         return 0
-    if all_of_training and count == places:
+    if all_of_training and count == spanned:
         return validation.size
-    return count if all_of_training and places == validation.size else None
+    return count if all_of_training and spanned == validation.size else None
 
 
 def _union(spans: Sequence[Span]) -> dict[str, list[Span]]:
-    """By file spans that do not touch, ascending."""
+    """By file, the union as ascending spans that do not touch."""
     files: dict[str, list[Span]] = {}
     for span in sorted(spans):
         merged = files.setdefault(span.file, [])
@@ -63,7 +63,7 @@ def _union(spans: Sequence[Span]) -> dict[str, list[Span]]:
 
 
 def _length_within(union: dict[str, list[Span]], span: Span) -> int:
-    """How many of a span's places are in a union."""
+    """How many of a span's records are in a union."""
     there = union.get(span.file, [])
     first = bisect.bisect_right(there, span.start, key=lambda each: each.stop)
     total = 0

@@ -1,4 +1,4 @@
-"""From records to batches of views, the same ones whenever and wherever they are made.
+"""From records to batches of views, the same whenever and wherever they are made.
 
 What a batch holds is a function of (seed, epoch, step) alone: records are shuffled by a seed made
 of (seed, epoch) before they are decoded, so a run can start at any step, and every random choice
@@ -11,17 +11,16 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from data.encoded import is_cut_short
+from data.decoding import is_truncated
 from data.records import Record, Records
 from data.service import DataService
 from data.unreadable import UnreadableImages
-from programs.error_lines import reason
+from training.error_lines import reason
 
 SHUFFLE_BUFFER = 16_384
-# Images that are decoded one after the other by one call; so many calls as there are cores run
-# at once.
+# Images that one call decodes one after the other; as many calls as there are cores run at once.
 GROUP = 8
-# How many images are looked at for one that can be used, and of which part of a split.
+# How many images are tried to find one that can be used, and from how large a part of a split.
 TRIED = 32
 TRIED_FROM = 256
 
@@ -30,12 +29,15 @@ View = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """Which part of every batch this host makes: every `count`-th record from `index` on."""
+    """The part of every batch that this host makes: every `count`-th record from `index` on."""
 
     index: int = 0
     count: int = 1
 
 
+# AutoGraph has nothing to convert in what these map over records, and would take seconds (for a
+# folder, whose images are listed while an epoch is traced, time for every image).
+@tf.autograph.experimental.do_not_convert
 def training_batches(
     records: Records,
     view: View,
@@ -54,18 +56,18 @@ def training_batches(
 
     Args:
         records: the split to train on.
-        view: what is cut out of an image.
+        view: makes the view of an image.
         batch_size: images per batch over all hosts; the last, incomplete batch of an epoch is
             dropped.
         epochs: where the stream ends.
-        seed: of the order and of every random choice.
-        draws: uniform numbers in [0, 1) that go along with each image, for the random choices
-            that the device makes.
-        start_step: batches left out at the start, without decoding them.
+        seed: the seed of the order and of every random choice.
+        draws: the number of uniform draws from [0, 1) that accompany each image, for the random
+            choices made on the device.
+        start_step: batches to skip at the start, without decoding them.
         shard: this host's part.
-        replicas: how many replicas share a batch over all hosts; elements are a replica's part.
-        unreadable: where images that cannot be used are noted.
-        service: who decodes, if not this host.
+        replicas: how many replicas share a batch over all hosts; an element is one replica's part.
+        unreadable: records the images that cannot be used.
+        service: decodes in place of this host, if given.
 
     Returns:
         A dataset of dicts `image` (the view's type, (batch, *shape)), `label` (int64, (batch,)),
@@ -115,6 +117,7 @@ def training_batches(
     return _with_options(batches.map(usable))
 
 
+@tf.autograph.experimental.do_not_convert
 def evaluation_batches(
     records: Records,
     view: View,
@@ -128,8 +131,8 @@ def evaluation_batches(
 ) -> tf.data.Dataset:
     """One pass over all records in their order, in batches of one size.
 
-    Arguments and elements are those of `training_batches`; `start` is the number of records left
-    out at the start, without decoding them. The last batch is filled up; `valid`
+    Arguments and elements are those of `training_batches`; `start` is the number of records to
+    skip at the start, without decoding them. The last batch is filled up; `valid`
     is 1 for an image, 0 for what fills up and for unreadable images. The random choices are those
     of seed 0, epoch 0, so that an evaluation repeats.
     """
@@ -152,7 +155,7 @@ def steps_per_epoch(records: Records, batch_size: int) -> int:
     """Whole batches in the split.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the split has fewer images than a batch.
     """
     if records.size < batch_size:
         raise ValueError(
@@ -162,8 +165,9 @@ def steps_per_epoch(records: Records, batch_size: int) -> int:
     return records.size // batch_size
 
 
+@tf.autograph.experimental.do_not_convert
 def check_first(records: Records, view: View) -> None:
-    """Tells what would fail with every image of a split before anything else is done.
+    """Fails early where every image of a split would fail.
 
     Raises:
         ValueError: none of the first images can be used.
@@ -181,7 +185,7 @@ def _views(
 ) -> tf.data.Dataset:
     """Reads and cuts every entry, in groups of `GROUP`, the last of what remains.
 
-    One that fails becomes zeros with `valid` 0, in its place; its `id` and its `image` go along
+    One that fails is replaced by zeros with `valid` 0; its `id` and its `image` go along
     as `bad_id` and `bad_image`, which are empty where nothing is wrong. So do those of a damaged
     one, whose `valid` is 1.
     """
@@ -190,7 +194,7 @@ def _views(
         key = _key(seed, entry)
         cut, drawn = tf.unstack(tf.random.experimental.stateless_split(key, 2))
         encoded = records.read(entry["image"])
-        damaged = is_cut_short(encoded)
+        damaged = is_truncated(encoded)
         return {
             "image": view(encoded, cut),
             "label": entry["label"],
@@ -200,7 +204,7 @@ def _views(
             "bad_image": tf.where(damaged, entry["image"], tf.zeros_like(entry["image"])),
         }
 
-    # Traced once for all the places it is used in.
+    # Traced once for all its uses.
     whole = tf.function(whole, autograph=False).get_concrete_function(entries.element_spec)
     element = {
         name: tf.TensorSpec(value.shape, value.dtype)
@@ -231,7 +235,7 @@ def _views(
 
 
 def _fill_up(batch: Record, size: int) -> Record:
-    """A batch of `size` elements, with nothing in the place of those that are missing."""
+    """A batch of `size` elements, padded with zeros and empty strings."""
 
     def filled_up(value: tf.Tensor) -> tf.Tensor:
         missing = tf.concat([[size - tf.shape(value)[0]], tf.shape(value)[1:]], 0)
@@ -283,7 +287,7 @@ def _key(seed: tf.Tensor, entry: Record) -> tf.Tensor:
 
 
 def _replace_unreadable(batch: Record, substitute: Callable[[], Record]) -> Record:
-    """Puts good images of the batch, or a substitute, in the place of unreadable ones."""
+    """Replaces unreadable images by good ones of the batch, or by a substitute."""
     valid = batch["valid"] > 0
 
     def by_others() -> Record:
@@ -316,13 +320,13 @@ def _substitute(
     """
 
     def find(names: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        place = tf.strings.to_hash_bucket_fast(names[0], min(records.size, TRIED_FROM))
-        entries = records.entries().repeat().skip(place).take(TRIED)
+        position = tf.strings.to_hash_bucket_fast(names[0], min(records.size, TRIED_FROM))
+        entries = records.entries().repeat().skip(position).take(TRIED)
         found = _first_usable(entries, records, view, UnreadableImages())
         if found is None:
             raise ValueError("every image of a batch is unreadable")
         image, entry = found
-        return image, entry["label"], tf.random.stateless_uniform([draws], [place, 0])
+        return image, entry["label"], tf.random.stateless_uniform([draws], [position, 0])
 
     image, label, drawn = tf.py_function(find, [names], [kind, tf.int64, tf.float32])
     return {"image": image, "label": label, "draws": drawn, "valid": tf.constant(1.0)}

@@ -1,12 +1,12 @@
-"""Prepares a data set, or verifies one that is there.
+"""Prepares a data set, or verifies a prepared one.
 
     python -m data.prepare places205 --data_dir=DIR --manual_dir=ARCHIVES
 
 prints the four splits and their sizes, decodes some images of each (all, with --verify_all) and
-draws a contact sheet. A data set that is prepared already, TFRecords and folders are only verified.
+draws a contact sheet. TFRecords, folders and data sets that are already prepared are only verified.
 """
 
-from programs import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
+from training import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
 
 import dataclasses
 import io
@@ -14,41 +14,42 @@ import os
 import re
 
 import tensorflow as tf
-from absl import flags
 from etils import epath
 
 import data
 from data import builders, imagenet, inspection, splits
 from data.contact_sheet import contact_sheet
 from data.records import Records
-from programs.regular_files import is_regular
-from programs import command_line, paths
-from programs.error_lines import reason
+from training import command_line, options
+from training.error_lines import reason
+from training.options import option
+from training.regular_files import is_regular
 
 COLUMNS = 8
-MOST_SHOWN = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-    """The flags; see their help."""
+class PrepareOptions:
+    """Which data set is prepared or verified, and how thoroughly."""
 
-    data_dir: str
-    manual_dir: str
-    sample: int
-    verify_all: bool
-    contact_sheet: str
+    data_dir: str | None = option(
+        None, "The folder, ImageNet's directory, or TFDS' data directory.", path=True
+    )
+    manual_dir: str | None = option(
+        None,
+        "The archives that cannot be downloaded; downloads/manual in --data_dir by default.",
+        path=True,
+    )
+    sample: int = option(
+        32, "Images of train, val and test to decode and show.", minimum=1, maximum=10_000
+    )
+    verify_all: bool = option(False, "Decode all images.")
+    contact_sheet: str | None = option(
+        None, "The PNG to write; NAME_contact_sheet.png by default.", path=True
+    )
 
 
-flags.DEFINE_string("data_dir", None, "The folder, ImageNet's directory, or TFDS' data directory.")
-flags.DEFINE_string(
-    "manual_dir",
-    None,
-    "Where the archives are that cannot be downloaded; downloads/manual in --data_dir by default.",
-)
-flags.DEFINE_integer("sample", 32, "How many images of train, val and test are decoded and shown.")
-flags.DEFINE_bool("verify_all", False, "Whether all images are decoded.")
-flags.DEFINE_string("contact_sheet", None, "The PNG to write; NAME_contact_sheet.png by default.")
+options.define(PrepareOptions)
 
 
 def main(argv: list[str]) -> None:
@@ -59,24 +60,18 @@ def main(argv: list[str]) -> None:
             "imagenet2012, places205 or a TFDS name"
         )
     name = argv[1]
-    names = [field.name for field in dataclasses.fields(Config)]
-    config = Config(**{flag: flags.FLAGS[flag].value for flag in names})
-    if not 1 <= config.sample <= MOST_SHOWN:
-        raise ValueError(f"--sample={config.sample}: use at least 1, and at most {MOST_SHOWN}")
-    for flag in ("data_dir", "manual_dir", "contact_sheet"):
-        if path := getattr(config, flag):
-            config = dataclasses.replace(config, **{flag: paths.from_flag(path, flag)})
+    config = options.read(PrepareOptions)
     sheet = sheet_path(config.contact_sheet or f"{re.sub('[/:]', '_', name)}_contact_sheet.png")
     if name == "folder" and config.data_dir and is_below(sheet, config.data_dir):
         raise ValueError(
-            f"{sheet} would become an image of the data set: name another place, --contact_sheet=…"
+            f"{sheet} would become an image of the data set: give another path, --contact_sheet=…"
         )
 
     # ---------------------------------------------------------------- preparation
     layout = layout_of(name, config.data_dir)
     if layout == "TFDS":
         if config.manual_dir and not epath.Path(config.manual_dir).is_dir():
-            raise ValueError(f"--manual_dir={config.manual_dir} is no directory with archives")
+            raise ValueError(f"--manual_dir={config.manual_dir} is not a directory with archives")
         builders.prepared(name, config.data_dir, config.manual_dir)
     elif config.manual_dir:
         raise ValueError(f"--manual_dir: {name} in {config.data_dir} is a {layout} already")
@@ -88,7 +83,7 @@ def main(argv: list[str]) -> None:
     for split, records in opened.items():
         line = f"{split:8} {records.size:>9} images, {records.num_classes or 'no'} classes"
         if split == "trainval":
-            print(line)  # Its images are those of train and val.
+            print(line)  # It consists of train and val.
             continue
         at_most = None if config.verify_all else config.sample
         found[split] = inspection.inspect(records, at_most, config.sample)
@@ -102,14 +97,14 @@ def main(argv: list[str]) -> None:
 
 
 def layout_of(name: str, data_dir: str | None) -> str:
-    """How a data set lies in its directory: `folder`, or as `data.imagenet.find_layout` says."""
+    """The layout of a data set: `folder`, or as `data.imagenet.find_layout` says."""
     if name == "folder":
         return "folder"
     return imagenet.find_layout(data_dir) if name.split(":")[0] == imagenet.NAME else "TFDS"
 
 
 def open_splits(name: str, data_dir: str | None) -> tuple[dict[str, Records], list[str]]:
-    """The splits by name, and what is wrong with those that cannot be opened."""
+    """The splits by name, and the errors of those that cannot be opened."""
     opened, problems = {}, []
     for split in splits.NAMES:
         try:
@@ -138,7 +133,7 @@ def summary(found: inspection.Inspection, records: Records) -> str:
 def write_contact_sheet(
     path: epath.Path, opened: dict[str, Records], found: dict[str, inspection.Inspection]
 ) -> None:
-    """Draws the sample of each split, below each picture its split and class."""
+    """Draws the sample of each split, with its split and class below each picture."""
     pictures, captions = [], []
     for split, inspected in found.items():
         names = opened[split].class_names
@@ -157,18 +152,18 @@ def write_contact_sheet(
 
 
 def sheet_path(name: str) -> epath.Path:
-    """Where the contact sheet goes.
+    """The path of the contact sheet.
 
     Raises:
-        ValueError: something is there that it cannot replace; said before hours of preparation.
+        ValueError: it could not be written there; found before hours of preparation.
     """
     try:
         path = epath.Path(name)
         if path.exists() and not is_regular(path):
-            raise ValueError("no file, but something else, is there")
+            raise ValueError("something that is not a file is in its place")
         above = next(folder for folder in path.parents if folder.exists())
         if not above.is_dir():
-            raise ValueError(f"{above} is no directory")
+            raise ValueError(f"{above} is not a directory")
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"--contact_sheet={name} cannot be written: {reason(error)}") from error
     return path

@@ -1,4 +1,4 @@
-"""Whether the record files of a data set that TFDS prepared are as TFDS wrote them."""
+"""Whether the record files of a prepared TFDS data set are as TFDS wrote them."""
 
 import itertools
 
@@ -6,19 +6,19 @@ import tensorflow_datasets as tfds
 
 from data import record_files
 
-# Of a TFRecord beside its data: 8 bytes of length, and a checksum of 4 behind either.
+# What a TFRecord adds to its data: 8 bytes of length, and a checksum of 4 after each.
 FRAME = 16
 
 
 def check(builder: tfds.core.DatasetBuilder, split: str) -> None:
-    """Looks at the files of a split, without reading them where their sizes are right.
+    """Verifies the files of a split; reads them only where their sizes are wrong.
 
     Args:
-        builder: of a prepared data set.
+        builder: the builder of a prepared data set.
         split: in TFDS' notation.
 
     Raises:
-        ValueError: a file is missing, no regular file or damaged, or the split takes an image
+        ValueError: a file is missing, damaged or not a regular file, or the split takes an image
             twice; says which.
     """
     used: dict[str, list[tuple[int, int]]] = {}
@@ -46,10 +46,7 @@ def check(builder: tfds.core.DatasetBuilder, split: str) -> None:
 
 
 def damage(builder: tfds.core.DatasetBuilder, split: str) -> str:
-    """The first of a split's files that cannot be read to its end, and why; empty if there is none.
-
-    It reads all of them.
-    """
+    """Reads all files of a split: the first that is damaged, and why; empty if all are intact."""
     if builder.info.file_format != tfds.core.FileFormat.TFRECORD:
         return ""
     used = {str(part.filename) for part in builder.info.splits[split].file_instructions}

@@ -1,4 +1,4 @@
-"""TFRecord files of `tf.Example`s as records: a whole set of shards, read in order or in places."""
+"""TFRecord files of `tf.Example`s: a set of shards, read in order or at given offsets."""
 
 import concurrent.futures
 import dataclasses
@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from data import splits
 from data.records import Record
-from programs.error_lines import reason
-from programs.regular_files import is_regular
+from training.error_lines import reason
+from training.regular_files import is_regular
 
 SHARD = re.compile(r"^(?P<split>[\w.-]+)-(?P<number>\d{5})-of-(?P<count>\d{5})$", re.ASCII)
 READ_AT_ONCE = 16
@@ -19,12 +19,12 @@ READ_AT_ONCE = 16
 
 @dataclasses.dataclass(frozen=True)
 class Keys:
-    """Under which keys an example keeps what is needed.
+    """The keys of an example.
 
     Attributes:
-        image: the encoded image.
-        label: an integer.
-        name: the image's file name. An example without one is named by a hash of its image.
+        image: of the encoded image.
+        label: of the integer label.
+        name: of the file name. An image without one is named by a hash of its bytes.
         first_label: the label of the first class.
     """
 
@@ -46,42 +46,42 @@ class Keys:
         image, name = parsed[self.image], parsed[self.name]
         name = tf.cond(
             tf.equal(name, ""),
-            lambda: tf.strings.join(["image-", tf.strings.as_string(splits.lots(image))]),
+            lambda: tf.strings.join(["image-", tf.strings.as_string(splits.name_hashes(image))]),
             lambda: tf.strings.regex_replace(name, r"^.*[/\\]", ""),
         )
         return {"image": image, "label": parsed[self.label] - self.first_label, "id": name}
 
 
 class File(NamedTuple):
-    """What the file system says about a shard: bytes, and when it was written, in nanoseconds."""
+    """A shard's size in bytes and modification time in nanoseconds."""
 
     length: int
     written: int
 
 
 class HeldOut(NamedTuple):
-    """A held-out image: the number of its shard, where its example is in it, and what it is.
+    """A held-out image: the offset of its example in a shard, its label and its name.
 
     Attributes:
         shard: the shard's number.
-        before, length, behind: bytes of the shard before, in and behind the serialised example.
+        before, length, after: bytes of the shard before, in and after the serialised example.
         label: from 0.
-        name: the record's id; what is no UTF-8 is escaped by surrogates.
+        name: the record's id; bytes that are not UTF-8 are escaped by surrogates.
     """
 
     shard: int
     before: int
     length: int
-    behind: int
+    after: int
     label: int
     name: str
 
 
 def complete(directory: str, split: str) -> list[str]:
-    """The paths of all shards of `directory/split-?????-of-?????` in order; none if none is there.
+    """The paths of all shards of `directory/split-?????-of-?????`, in order.
 
     Raises:
-        ValueError: one is missing, or shards of two different sets are there.
+        ValueError: one is missing, or there are shards of two different sets.
     """
     if not tf.io.gfile.isdir(directory):
         return []
@@ -108,10 +108,10 @@ def complete(directory: str, split: str) -> list[str]:
 
 
 def stats(paths: list[str]) -> list[File]:
-    """What the file system says about each shard.
+    """The size and modification time of each shard.
 
     Raises:
-        ValueError: one is missing or no regular file; names it.
+        ValueError: one is missing or not a regular file; names it.
     """
 
     def stat(path: str) -> File:
@@ -120,7 +120,7 @@ def stats(paths: list[str]) -> list[File]:
         except tf.errors.OpError as error:
             raise ValueError(f"{path} cannot be read: {reason(error)}") from error
         if not is_regular(path):
-            raise ValueError(f"{path} is no regular file")
+            raise ValueError(f"{path} is not a regular file")
         return File(found.length, found.mtime_nsec)
 
     with concurrent.futures.ThreadPoolExecutor(READ_AT_ONCE) as pool:
@@ -136,7 +136,7 @@ def damage(
 
     Args:
         paths: the shards.
-        look: what has to be possible with each example; reading it, if not given.
+        look: a function that has to succeed on each example; by default it is only read.
         counts: how many examples each shard should hold.
     """
     for number, path in enumerate(paths):
@@ -167,16 +167,16 @@ def stream(paths: list[str], keys: Keys) -> tf.data.Dataset:
 
 
 def stream_without_held_out(paths: list[str], keys: Keys, limit: int) -> tf.data.Dataset:
-    """The records of `stream` whose lots are above the limit."""
-    return stream(paths, keys).filter(lambda record: splits.lots(record["id"]) > limit)
+    """The records of `stream` whose name hashes are above the limit."""
+    return stream(paths, keys).filter(lambda record: splits.name_hashes(record["id"]) > limit)
 
 
 def held_out(paths: list[str], images: list[HeldOut]) -> tf.data.Dataset:
-    """Records of held-out images; their `image` says where it is, for `read_at`."""
+    """Records of held-out images; their `image` holds the location for `read_at`."""
     return tf.data.Dataset.from_tensor_slices(
         {
             "image": [
-                f"{paths[image.shard]}\n{image.before}\n{image.length}\n{image.behind}"
+                f"{paths[image.shard]}\n{image.before}\n{image.length}\n{image.after}"
                 for image in images
             ],
             "label": tf.constant([image.label for image in images], tf.int64),
@@ -185,12 +185,12 @@ def held_out(paths: list[str], images: list[HeldOut]) -> tf.data.Dataset:
     )
 
 
-def read_at(keys: Keys, place: tf.Tensor) -> tf.Tensor:
+def read_at(keys: Keys, location: tf.Tensor) -> tf.Tensor:
     """The encoded image of one of `held_out`'s records."""
-    parts = tf.strings.split(place, "\n")
-    before, length, behind = tf.unstack(tf.strings.to_number(parts[1:4], tf.int64), num=3)
-    # The one op that reads a part of a file, on whatever kind of storage it is.
+    parts = tf.strings.split(location, "\n")
+    before, length, after = tf.unstack(tf.strings.to_number(parts[1:4], tf.int64), num=3)
+    # The one op that reads a part of a file on any kind of storage.
     example = tf.data.FixedLengthRecordDataset(
-        parts[0], record_bytes=length, header_bytes=before, footer_bytes=behind
+        parts[0], record_bytes=length, header_bytes=before, footer_bytes=after
     )
     return keys.parse(example.get_single_element())["image"]

@@ -1,8 +1,8 @@
-"""What one pass over a set of TFRecord files finds out, without decoding an image.
+"""An index of a set of TFRecord files, made in one pass without decoding an image.
 
-How many images there are, and which of them are held out (`data/splits.py`) and where those lie,
-so that `val` is read without reading all training images. It is kept beside the files, or in the
-user's cache directory where those cannot be written to.
+It holds the number of images, and which are held out (`data/splits.py`) and at which offsets, so
+that `val` is read without reading all training images. It is kept beside the files, or in the
+user's cache directory where their directory cannot be written to.
 """
 
 import dataclasses
@@ -19,8 +19,8 @@ from tqdm import tqdm
 from data import record_files, splits
 from data.record_files import READ_AT_ONCE, HeldOut, Keys
 from data.records import Record
-from programs.error_lines import reason
-from programs.regular_files import is_regular
+from training.error_lines import reason
+from training.regular_files import is_regular
 
 FACTS_AT_ONCE = 256
 # A TFRecord: 8 bytes of length, 4 of its checksum, the data, 4 of the data's checksum.
@@ -29,16 +29,16 @@ BEFORE, AFTER = 12, 4
 
 @dataclasses.dataclass(frozen=True)
 class Index:
-    """What one pass over a set of shards finds out.
+    """What one pass over a set of shards finds.
 
     Attributes:
-        shards: tells this set of files from others.
-        images: how many.
+        shards: a hash that identifies the set of files.
+        images: the number of images.
         named: whether the examples carry file names.
         labels: the smallest and the largest.
         label_shards: the number of a shard with the smallest, and of one with the largest.
-        fingerprint: of all names and labels in their order.
-        limit: the largest lot that is held out.
+        fingerprint: a hash of all names and labels in order.
+        limit: the largest name hash that is held out.
         held_out: the held-out images.
     """
 
@@ -57,9 +57,9 @@ def load(paths: list[str], keys: Keys, directory: str, description: str) -> Inde
 
     Args:
         paths: the shards.
-        keys: of their examples.
+        keys: the keys of their examples.
         directory: where the index is kept.
-        description: what the set is, in the index's file name and in the progress bar.
+        description: names the set in the index's file name and in the progress bar.
 
     Raises:
         ValueError: a shard is damaged, or its examples lack a key; names the shard.
@@ -74,26 +74,26 @@ def load(paths: list[str], keys: Keys, directory: str, description: str) -> Inde
     ]
     shards = hashlib.sha256("\n".join([*listing, repr(keys)]).encode()).hexdigest()
     cache = epath.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
-    places = [
+    files = [
         epath.Path(directory) / f"index-{description}.json",
         cache / "revisiting-self-supervised" / f"index-{shards}.json",
     ]
-    for place in places:
-        kept = _read(place)
+    for file in files:
+        kept = _read(file)
         if kept and kept.shards == shards:
             return kept
     made = _make(paths, keys, shards, description, [stat.length for stat in stats])
-    for place in places:
-        if _write(made, place):
+    for file in files:
+        if _write(made, file):
             break
     return made
 
 
-def _read(place: epath.Path) -> Index | None:
+def _read(file: epath.Path) -> Index | None:
     try:
-        if not is_regular(place):
+        if not is_regular(file):
             return None
-        written = json.loads(place.read_text())
+        written = json.loads(file.read_text())
         fields = written["index"]
         if written["checksum"] != _checksum(fields):
             return None
@@ -105,7 +105,7 @@ def _read(place: epath.Path) -> Index | None:
                 "held_out": [HeldOut(*row) for row in fields["held_out"]],
             }
         )
-    # There is one of another version, or a damaged one: it is made.
+    # An index of another version, or a damaged one, is made again.
     except (OSError, ValueError, LookupError, TypeError, RecursionError, tf.errors.OpError):
         return None
 
@@ -114,13 +114,13 @@ def _checksum(fields: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
-def _write(made: Index, place: epath.Path) -> bool:
-    beside = place.with_name(f"{place.name}.incomplete.{os.getpid()}")
+def _write(made: Index, file: epath.Path) -> bool:
+    beside = file.with_name(f"{file.name}.incomplete.{os.getpid()}")
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         fields = dataclasses.asdict(made)
         beside.write_text(json.dumps({"index": fields, "checksum": _checksum(fields)}))
-        beside.replace(place)
+        beside.replace(file)
     except (OSError, tf.errors.OpError):
         return False
     return True
@@ -151,7 +151,7 @@ def _make(paths: list[str], keys: Keys, shards: str, description: str, sizes: li
     if not found:
         raise ValueError(f"the shards hold no image: {paths[0]}, …")
 
-    # Behind the last whole record, TensorFlow passes over what is shorter than a record's header.
+    # TensorFlow ignores a remainder after the last record that is shorter than a record's header.
     for number, (path, size) in enumerate(zip(paths, sizes, strict=True)):
         lengths = [batch["length"].astype(np.int64) for batch in found.get(number, [])]
         if sum(int((length + BEFORE + AFTER).sum()) for length in lengths) != size:
@@ -168,8 +168,8 @@ def _make(paths: list[str], keys: Keys, shards: str, description: str, sizes: li
         for key in ("id", "label", "length", "named")
     )
     numbers, starts = np.concatenate(numbers), np.concatenate(starts)
-    lots = splits.lots(names).numpy()
-    limit = splits.largest_held_out(lots)
+    hashes = splits.name_hashes(names).numpy()
+    limit = splits.largest_held_out(hashes)
     content = hashlib.sha256(b"\n".join(names.tolist()))
     content.update(labels.astype("<i8").tobytes())
     return Index(
@@ -185,10 +185,10 @@ def _make(paths: list[str], keys: Keys, shards: str, description: str, sizes: li
                 shard=int(numbers[i]),
                 before=int(starts[i]),
                 length=int(lengths[i]),
-                behind=int(sizes[numbers[i]] - starts[i] - lengths[i]),
+                after=int(sizes[numbers[i]] - starts[i] - lengths[i]),
                 label=int(labels[i]),
                 name=names[i].decode(errors="surrogateescape"),
             )
-            for i in np.flatnonzero(lots <= limit)
+            for i in np.flatnonzero(hashes <= limit)
         ],
     )

@@ -1,4 +1,4 @@
-"""What a data set hands over: one split's images, still encoded, in a fixed order."""
+"""One split of a data set: its images, still encoded, in a fixed order."""
 
 import contextlib
 import dataclasses
@@ -12,7 +12,7 @@ Record = dict[str, tf.Tensor]
 
 
 class Span(NamedTuple):
-    """Consecutive records of a file, counted from 0: those from `start` to before `stop`."""
+    """Consecutive records of a file, counted from 0: from `start` up to, not including, `stop`."""
 
     file: str
     start: int
@@ -28,17 +28,17 @@ class Records:
         split: the split's name.
         size: the number of records.
         fingerprint: differs where the images, their labels or their order differ, as far as can be
-            told without reading the images.
+            known without reading the images.
         class_names: a name per class; empty if the images have no labels.
         entries: makes a `tf.data.Dataset` of the split, always in the same order, with cheap
             elements that can be shuffled: `{"image": encoded bytes or a path, "label": int64
-            (-1 without labels), "id": string}`. The id names the image for good: random choices
+            (-1 without labels), "id": string}`. The id of an image never changes: random choices
             are keyed by it, and unreadable images are reported by it.
         read: turns an element's `image` into encoded bytes (the identity where it holds them).
-        spans: the places among which the records are in their files, where that is known without
-            reading them; as many as there are records, or more if the split takes a part of them.
-        damage: reads the split's files and names the first that is damaged; empty if none is. It
-            is asked when an error came up while records were read.
+        spans: ranges of the files' records that contain the split's, where they are known without
+            reading them; longer than the split if it takes only a part of them.
+        damage: reads the split's files and names the first that is damaged; empty if all are
+            intact. Called after an error while records were read.
     """
 
     dataset: str
@@ -67,7 +67,7 @@ class Records:
         except tf.errors.InvalidArgumentError as error:
             if wrong_label := re.search(r"a label in split .* is not from 0 to \d+", str(error)):
                 raise ValueError(wrong_label[0]) from error
-            # What parsing an example says; anything else is none of the files' fault.
+            # Errors of parsing an example; anything else is not the files' fault.
             if re.search("Feature: |Key: |parse", str(error)) and (problem := self.damage()):
                 raise ValueError(problem) from error
             raise

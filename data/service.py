@@ -1,8 +1,8 @@
 """Decoding by other hosts: batches through a tf.data service, in the order they would have here.
 
-Whoever answers first is heard first by a tf.data service that shares work among its workers, and
-the order of batches, and with it every run, would differ. So the stream is dealt out beforehand: of
-n jobs, each makes every n-th batch, on one worker, and the batches are taken from the jobs in turn.
+A tf.data service that shares work among its workers delivers batches in the order in which they are
+ready, so that every run would differ. The stream is therefore divided beforehand: each of n jobs
+makes every n-th batch, on one worker, and the batches are taken from the jobs in turn.
 A job reads all records of its stream, which are still encoded (of a folder just their names),
 and decodes its own.
 """
@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-from programs import grpc_server, interruption
+from training import grpc_server, interruption
 
-# Of the dispatcher's methods the one that changes nothing.
+# The one method of the dispatcher that changes nothing.
 GET_VERSION = "/tensorflow.data.DispatcherService/GetVersion"
 SECONDS_OF_SILENCE = 30.0
 MOST_JOBS = 1000
@@ -28,7 +28,7 @@ class DataService:
     """A tf.data service.
 
     Attributes:
-        address: of its dispatcher, `grpc://host:port`.
+        address: the dispatcher's, `grpc://host:port`.
         jobs: how many jobs share the decoding; as many as the service has workers, or more.
     """
 
@@ -36,9 +36,9 @@ class DataService:
     jobs: int = 1
 
     def __post_init__(self) -> None:
-        if not grpc_server.place(self.address):
+        if not grpc_server.host_and_port(self.address):
             raise ValueError(
-                f"--data_service={self.address} is no address: use grpc://HOST:PORT of a "
+                f"--data_service={self.address} is not an address: use grpc://HOST:PORT of a "
                 "tf.data service's dispatcher"
             )
         if not 1 <= self.jobs <= MOST_JOBS:
@@ -85,7 +85,7 @@ class DataService:
         """Inside, the loss of a worker is a ValueError that says so and names the step.
 
         The loss of the dispatcher ends the process with a line when a step has lasted for
-        SECONDS_OF_SILENCE: TensorFlow goes on asking for an hour, in a call that nothing ends.
+        SECONDS_OF_SILENCE: TensorFlow keeps asking for an hour, in a call that nothing interrupts.
         """
         left = threading.Event()
         threading.Thread(target=self._watch, args=(step, left), daemon=True).start()
@@ -96,7 +96,7 @@ class DataService:
                 raise
             raise ValueError(
                 f"the tf.data service at {self.address} lost a worker at step {step}; run again to "
-                "go on from the last checkpoint"
+                "resume from the last checkpoint"
             ) from error
         finally:
             left.set()
@@ -106,13 +106,13 @@ class DataService:
             problem = grpc_server.problem(self.address, GET_VERSION)
             if problem and not left.is_set():
                 interruption.fail(
-                    f"the tf.data service at {self.address} does not answer any more at step "
-                    f"{step} ({problem}); start it and run again to go on from the last checkpoint"
+                    f"the tf.data service at {self.address} no longer answers at step "
+                    f"{step} ({problem}); start it and run again to resume from the last checkpoint"
                 )
 
     def _job(self, batches: tf.data.Dataset) -> tf.data.Dataset:
-        # With dynamic sharding a source element goes to one worker alone: here the only one, which
-        # stands for the whole job.
+        # With dynamic sharding a source element goes to one worker only: here the single element
+        # that stands for the whole job.
         options = tf.data.Options()
         options.deterministic = True
         whole = tf.data.Dataset.range(1).flat_map(lambda _: batches).with_options(options)

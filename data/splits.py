@@ -14,16 +14,16 @@ literature. Every data set gets the same four names:
 
 `val` is 50 000 images, or a tenth of the official training images where that is less. Which ones:
 
-- ImageNet, in any layout, and a folder: every image draws a lot from its name (`lots`), and the
-  smallest lots are held out. ImageNet's images are called by their file names, which all layouts
-  keep, so that TFDS, TFRecords and a folder tree hold out the same ones; those of another folder
-  by their path below it. A split does not change when a folder is copied, and hardly when images
-  are added.
+- ImageNet, in any layout, and a folder: the images with the smallest hashes of their names are held
+  out (`name_hashes`). ImageNet's images are named by their file names, which all layouts keep, so
+  that TFDS, TFRecords and a folder tree hold out the same ones; those of another folder are named
+  by their paths below it. A split does not change when a folder is copied, and hardly
+  when images are added.
 - Any other TensorFlow data set: the first part of its training split, which its builder shuffled
   when it was prepared.
 
-A folder with images for training, validation and test in folders of their own needs no lots: its
-`val` is its own validation images, `train` all of its training images and `trainval` both.
+A folder with images for training, validation and test in folders of their own needs none of this:
+its `val` is its own validation images, `train` all of its training images and `trainval` both.
 """
 
 from collections.abc import Collection
@@ -46,8 +46,8 @@ def held_out(training_images: int) -> int:
     return min(OWN_VALIDATION, training_images // 10)
 
 
-def lots(names: tf.Tensor) -> tf.Tensor:
-    """The lot that each image draws: a fixed hash of its name.
+def name_hashes(names: tf.Tensor) -> tf.Tensor:
+    """A fixed hash of each image's name, which decides whether it is held out.
 
     Args:
         names: strings, of any shape.
@@ -58,19 +58,19 @@ def lots(names: tf.Tensor) -> tf.Tensor:
     return tf.strings.to_hash_bucket_fast(names, 2**62)
 
 
-def largest_held_out(lots_of_training_images: np.ndarray) -> int:
-    """The largest lot in `val`: an image is held out if its lot is not above it.
+def largest_held_out(hashes_of_training_images: np.ndarray) -> int:
+    """The largest hash in `val`: an image is held out if its hash is not above it.
 
     Args:
-        lots_of_training_images: int64, (images,).
+        hashes_of_training_images: int64, (images,).
 
     Returns:
-        The `held_out(images)`-th smallest lot; -1 where none is held out.
+        The `held_out(images)`-th smallest hash; -1 where none is held out.
     """
-    count = held_out(len(lots_of_training_images))
+    count = held_out(len(hashes_of_training_images))
     if not count:
         return -1
-    return int(np.partition(lots_of_training_images, count - 1)[count - 1])
+    return int(np.partition(hashes_of_training_images, count - 1)[count - 1])
 
 
 def tfds_split(name: str, dataset: str, sizes: dict[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""Which images could not be used, or not whole, and when there are too many to go on."""
+"""Which images could not be used, or only in part, and when there are too many to continue."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ import tensorflow as tf
 from absl import logging
 
 from data.records import Records
-from programs.error_lines import reason
+from training.error_lines import reason
 
 NAMED = 3  # how many images a line names
 
@@ -57,7 +57,7 @@ class UnreadableImages:
         return f"{_images(count)} {are} damaged and used as far as the file goes: {first}{more}"
 
     def warn(self) -> None:
-        """Says in the log what there is to say."""
+        """Logs a line about each kind, if there are any."""
         if self.reasons:
             logging.warning("%s", self.summary())
         if self.damaged:
@@ -65,7 +65,7 @@ class UnreadableImages:
 
     @contextlib.contextmanager
     def explained(self, batch_size: int) -> Iterator[None]:
-        """Inside, a batch of nothing but unreadable images is a ValueError that says so."""
+        """Inside, a batch of only unreadable images is a ValueError that says so."""
         try:
             yield
         except tf.errors.InvalidArgumentError as error:
@@ -77,10 +77,10 @@ class UnreadableImages:
             ) from error
 
     def check(self, records: Records, max_bad_fraction: float, count: int | None = None) -> None:
-        """Stops a run whose data set is rotten.
+        """Stops a run whose data set has too many unreadable images.
 
         Args:
-            records: the split that the images are of.
+            records: the split that the images belong to.
             max_bad_fraction: how much of the split may be unreadable, 0 to 1.
             count: how many are, where more are known than were recorded here.
 
@@ -98,6 +98,6 @@ class UnreadableImages:
 
 
 def check_fraction(max_bad_fraction: float) -> None:
-    """Raises a ValueError for a flag that is no fraction."""
+    """Raises a ValueError for a flag that is not a fraction."""
     if not 0 <= max_bad_fraction <= 1:
         raise ValueError(f"--max_bad_fraction={max_bad_fraction:g} must be between 0 and 1")

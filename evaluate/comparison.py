@@ -9,7 +9,7 @@ from etils import epath
 
 from evaluate.report import aligned, layers_of, percent, plot
 from evaluate.results_file import Results, load_results
-from programs.run_directory import write_whole
+from training.run_directory import write_whole
 
 # What a row of the CSV says about its run, and about its layer.
 OF_RUN = (

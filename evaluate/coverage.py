@@ -1,4 +1,4 @@
-"""What a data set allows to be measured: images that no probe can get right, and those it knows."""
+"""Limits of a measurement: classes without training examples, and images seen in training."""
 
 import dataclasses
 
@@ -10,12 +10,13 @@ NAMED = 3
 
 @dataclasses.dataclass(frozen=True)
 class Coverage:
-    """How the examples that are measured on lie to those that a probe is fitted to.
+    """How the validation examples relate to those that a probe is fitted to.
 
     Attributes:
-        overlap: images of the validation split that are among those of the training split.
-        untrained_classes: names of classes that are measured on and have no training example.
-        untrained_examples: the validation examples of these classes: none can be right.
+        overlap: the number of images of the validation split that the training split contains.
+        untrained_classes: names of validation classes without a training example.
+        untrained_examples: the number of validation examples of these classes: none can be
+            classified correctly.
     """
 
     overlap: int
@@ -31,23 +32,23 @@ def check(
     overlap: int,
     neighbours: int | None = None,
 ) -> Coverage:
-    """Counts, and warns of what makes an accuracy mean something else than it seems to.
+    """Counts them, and warns of what makes an accuracy misleading.
 
     Args:
         training_labels: (N,) of the examples that the probe is fitted to, N at least 1.
         validation_labels: (M,), M at least 1.
         class_names: a name per class.
         overlap: as in `Coverage`.
-        neighbours: how many vote, for that kind of probe.
+        neighbours: how many vote, for the nearest-neighbours probe.
 
     Raises:
-        ValueError: all training examples are of one class, or one is of none.
+        ValueError: all training examples are of one class, or one has no label.
     """
     size = len(validation_labels)
     if overlap:
         logging.warning(
-            "overlapping splits: %d of the validation split's images are among the training "
-            "split's; the accuracy is not one on images that the probe has not seen",
+            "overlapping splits: %d of the validation split's images are also in the training "
+            "split; the accuracy is not measured on unseen images",
             overlap,
         )
     trained = np.unique(training_labels)
@@ -68,14 +69,14 @@ def check(
     if names:
         logging.warning(
             "%d of %d validation images are of classes without a training example (%s): none of "
-            "them can be right, whatever the representation",
+            "them can be classified correctly, whatever the representation",
             count,
             size,
             ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if names[NAMED:] else ""),
         )
     if len(training_labels) < len(class_names):
         logging.warning(
-            "there are %d training examples of %d classes: fewer than one a class",
+            "there are %d training examples of %d classes: fewer than one per class",
             len(training_labels),
             len(class_names),
         )
@@ -89,16 +90,16 @@ def check(
 
 
 def remarks(results: dict) -> list[str]:
-    """Lines below a table of results: what of them is no measure of the representation."""
+    """Lines below a table of results about what does not measure the representation."""
     lines = []
     if results.get("overlap"):
         lines.append(
-            f"{results['overlap']} validation images are among the training split's: not held out"
+            f"{results['overlap']} validation images are also in the training split: not held out"
         )
     if results.get("untrained_examples"):
         lines.append(
             f"{results['untrained_examples']} of {results['val_examples']} validation images are "
             f"of {len(results['untrained_classes'])} classes without a training example: never "
-            "right"
+            "classified correctly"
         )
     return lines

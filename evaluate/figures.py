@@ -1,4 +1,4 @@
-"""Figures whose words may be anybody's file names: drawn as they are, saved whole or not at all."""
+"""Figures with users' file names as labels: shown literally, saved completely or not at all."""
 
 import contextlib
 import warnings
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 from etils import epath
 
-from programs.error_lines import writing
+from training.error_lines import writing
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -19,18 +19,18 @@ LONGEST = 60
 
 
 def label(name: str, longest: int = LONGEST) -> str:
-    """A name as a figure can show it: on one line, its middle left out if it is long."""
+    """A name as a figure can show it: on one line, shortened in the middle if it is long."""
     name = " ".join(name.split()) or "(blank)"
     if len(name) > longest:
         half = (longest - 1) // 2
         name = f"{name[:half]}…{name[-half:]}"
-    # Matplotlib leaves out of a legend what begins with an underscore.
+    # Matplotlib omits from a legend what begins with an underscore.
     return f" {name}" if name.startswith("_") else name
 
 
 @contextlib.contextmanager
 def drawing() -> Iterator[ModuleType]:
-    """Gives pyplot, for which `$` and `\\` are no formulas and a missing letter is no warning."""
+    """Gives pyplot, with `$` and `\\` as plain characters and no warnings of missing glyphs."""
     import matplotlib
 
     matplotlib.use("agg")
@@ -42,17 +42,17 @@ def drawing() -> Iterator[ModuleType]:
 
 
 def percent_formatter() -> "matplotlib.ticker.PercentFormatter":
-    """Of an axis from 0 to 1."""
+    """Percentages for an axis from 0 to 1."""
     from matplotlib.ticker import PercentFormatter
 
     return PercentFormatter(1.0)
 
 
 def save(figure: "matplotlib.figure.Figure", path: epath.Path) -> None:
-    """Writes a PNG, which is replaced if it is there, and lets the figure go.
+    """Writes a PNG, replacing an existing one, and closes the figure.
 
     Raises:
-        OSError: it could not be written; what was there before is there still.
+        OSError: it could not be written; an existing file is unchanged.
     """
     import matplotlib.pyplot as plt
 
@@ -63,7 +63,7 @@ def save(figure: "matplotlib.figure.Figure", path: epath.Path) -> None:
                 figure.savefig(file, format="png")
             beside.replace(path)
         except (OSError, tf.errors.OpError):
-            beside.unlink(missing_ok=True)  # It takes room that may be short.
+            beside.unlink(missing_ok=True)  # It takes space, which may be short.
             raise
         finally:
             plt.close(figure)

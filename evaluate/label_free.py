@@ -1,12 +1,12 @@
 """Two scores of a representation that need no labels.
 
 The paper leaves open how to choose a model without labels (it finds that the pretext task's own
-accuracy does not tell). These two are cheap and are reported beside the probes' accuracies:
+accuracy is no guide). These two are cheap and are reported beside the probes' accuracies:
 
 - the effective rank of O. Roy and M. Vetterli, *The effective rank: a measure of effective
   dimensionality*, EUSIPCO 2007: exp(-Σ p log p) with p the singular values of the representations'
   matrix divided by their sum. It is n for n equally strong directions. Here the matrix is centred
-  first, so that a common offset of all examples is no direction;
+  first, so that a common offset of all examples does not count as a direction;
 - the share of the variance that lies in the first ten principal directions.
 """
 
@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from evaluate.blocks import Block, RowBlocks, rows
-from evaluate.objective import feature_means
+from evaluate.features import RowBlocks, feature_means
 
 DIRECTIONS = 10
 # Eigenvalues of larger matrices take minutes.
@@ -90,7 +89,7 @@ def _products_of_examples(features: np.ndarray, seed: int) -> np.ndarray:
     return tf.matmul(examples, examples, transpose_b=True).numpy()
 
 
-@tf.function(reduce_retracing=True)
-def _block_products(block: Block, means: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    centred = tf.cast(rows(block), tf.float64) - means
+@tf.function(autograph=False, reduce_retracing=True)
+def _block_products(block: tf.Tensor, means: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    centred = tf.cast(block, tf.float64) - means
     return tf.matmul(centred, centred, transpose_a=True), tf.reduce_sum(centred, axis=0)

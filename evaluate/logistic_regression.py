@@ -20,15 +20,9 @@ import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
+from evaluate.features import check_features, check_labels, feature_means
 from evaluate.low_data import held_out_fifth
-from evaluate.objective import (
-    CrossEntropy,
-    check_features,
-    check_labels,
-    classify,
-    feature_means,
-    full_float32,
-)
+from evaluate.objective import CrossEntropy, classify, full_float32
 
 MAX_UPDATES = 800
 L2_CANDIDATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
@@ -102,7 +96,7 @@ def fit(
 ) -> Probe:
     """Fits the probe.
 
-    A class without examples is no error, nor are constant features or fewer examples than
+    A class without examples is not an error, nor are constant features or fewer examples than
     classes. Every evaluation reads the features once and never copies them.
 
     Args:

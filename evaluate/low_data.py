@@ -1,9 +1,9 @@
-"""Few labels: a part of the training split that is the same for every layer and every model.
+"""Few labels: a subset of the training split that is the same for every layer and every model.
 
-The paper probes with 10 % and 5 % of the labels (section 4.6). A part here is balanced: as many
-images of every class, as far as the classes have so many. It depends on the labels, the seed and
-the images' positions in the split, not on a model or a probe, and a smaller part lies within
-every larger one of the same seed. The fifth on which a penalty is chosen is drawn here too.
+The paper probes with 10 % and 5 % of the labels (section 4.6). A subset here is balanced: as
+many images of every class, as far as the classes have that many. It depends on the labels, the seed
+and the images' positions in the split, not on a model or a probe, and contains every smaller one of
+the same seed. The fifth on which a penalty is chosen is drawn here too.
 """
 
 import dataclasses
@@ -19,20 +19,20 @@ LABELS_AT_ONCE = 4096
 def subset(
     labels: np.ndarray, fraction: float, seed: int, positions: np.ndarray | None = None
 ) -> np.ndarray:
-    """The rows of a balanced, seeded part of a split.
+    """The rows of a balanced, seeded subset of a split.
 
     A random number for every position in the split orders the images of a class. The first
     image of every class comes first, then all the second ones, and so on; equal ones by their
-    random number. Of this order the part is the beginning: so numbers per class differ by at
-    most one, except for classes with too few images, which give all they have.
+    random number. The subset is the beginning of this order: so numbers per class differ by
+    at most one, except for classes with too few images, which contribute all of them.
 
     Args:
         labels: (N,), integers.
-        fraction: of the N examples, above 0 and at most 1; rounded, but at least one of every
-            class that there is.
+        fraction: of the N examples, above 0 and at most 1; rounded, but at least one example of
+            every class present.
         seed: of the random numbers.
         positions: (N,), the examples' positions in the split, for splits of which not every
-            record has a row: an image that cannot be read then changes the part by one or two
+            record has a row: an image that cannot be read then changes the subset by one or two
             images, not altogether. By default 0 … N - 1.
 
     Returns:
@@ -48,14 +48,14 @@ def subset(
     draws = np.random.default_rng(seed).random(int(positions.max()) + 1)[positions]
     by_class = np.lexsort((draws, labels))
     classes, starts, counts = np.unique(labels[by_class], return_index=True, return_counts=True)
-    places = np.empty(len(labels), np.int64)
-    places[by_class] = np.arange(len(labels)) - np.repeat(starts, counts)
+    ranks = np.empty(len(labels), np.int64)
+    ranks[by_class] = np.arange(len(labels)) - np.repeat(starts, counts)
     count = max(round(fraction * len(labels)), len(classes))
-    return np.sort(np.lexsort((draws, places))[:count])
+    return np.sort(np.lexsort((draws, ranks))[:count])
 
 
 def records_part(records: Records, fraction: float, seed: int) -> Records:
-    """The same part of a split whose images have not been read, as `subset` draws it of rows.
+    """The same subset of a split whose images have not been read, as `subset` draws it of rows.
 
     Takes a pass over the split's records for their labels, without decoding them, unless the
     fraction is 1. Images that turn out to be unreadable are drawn like others.
@@ -99,7 +99,7 @@ def held_out_fifth(labels: np.ndarray, seed: int) -> np.ndarray:
     """
     if len(labels) < 5:
         raise ValueError(
-            f"Choosing the penalty on a held-out fifth takes 5 examples, there are {len(labels)}: "
+            f"Choosing the penalty on a held-out fifth needs 5 examples, there are {len(labels)}: "
             "give a number instead, such as --l2=1e-3."
         )
     shuffled = np.random.default_rng(seed).permutation(len(labels))
@@ -110,7 +110,7 @@ def held_out_fifth(labels: np.ndarray, seed: int) -> np.ndarray:
 
 
 def check_fraction(fraction: float) -> None:
-    """Raises a ValueError for what is no part of a training split."""
+    """Raises a ValueError for an invalid fraction of the training split."""
     if not 0 < fraction <= 1:
         raise ValueError(f"--train_fraction={fraction:g}: use a number above 0 and at most 1")
 
@@ -122,7 +122,7 @@ def choose(features: np.ndarray, rows: np.ndarray) -> "np.ndarray | ChosenRows":
 
 @dataclasses.dataclass(frozen=True)
 class ChosenRows:
-    """Some rows of (N, D) features, read when they are asked for and never copied as a whole.
+    """Some rows of (N, D) features, read on demand and never copied as a whole.
 
     A block of rows is gathered each time that it is read. At ImageNet's size this costs less than
     the block's products, and a tenth of the features as float16 would be 2 GB.

@@ -10,7 +10,7 @@ from etils import epath
 
 from evaluate import coverage, report
 from evaluate.results_file import Results
-from programs.run_directory import write_whole
+from training.run_directory import write_whole
 
 HEADING = "## Evaluation"
 # Of the results, what is not a setting: it says which weights, or what came out.

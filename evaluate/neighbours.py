@@ -1,4 +1,4 @@
-"""The k-nearest-neighbours probe: a check of a representation that trains nothing.
+"""The k-nearest-neighbours probe: an evaluation of a representation without training.
 
 Every example gets the class that most of its k = 20 nearest training examples have, nearest by
 the cosine of their features. Not part of the paper.
@@ -7,8 +7,8 @@ the cosine of their features. Not part of the paper.
 import numpy as np
 import tensorflow as tf
 
-from evaluate.blocks import Block, RowBlocks, rows
-from evaluate.objective import check_labels, feature_means, full_float32
+from evaluate.features import RowBlocks, check_labels, feature_means
+from evaluate.objective import full_float32
 
 NEIGHBOURS = 20
 # Of float32 features: the similarities of two blocks then take less memory than the blocks.
@@ -89,7 +89,7 @@ def _nearest(
 def _ranks(
     cosines: np.ndarray, neighbours: np.ndarray, labels: np.ndarray, num_classes: int
 ) -> np.ndarray:
-    """The place of the right class among all, from 0, by neighbours (M, k): (M,).
+    """The rank of the right class among all, from 0, by neighbours (M, k): (M,).
 
     It is num_classes for a class that has no vote.
     """
@@ -106,12 +106,12 @@ def _ranks(
     return np.where(votes[examples, labels] > 0, ranks, num_classes)
 
 
-@tf.function(reduce_retracing=True)
-def _directions(block: Block) -> tf.Tensor:
-    return tf.math.l2_normalize(rows(block), axis=1)
+@tf.function(autograph=False, reduce_retracing=True)
+def _directions(block: tf.Tensor) -> tf.Tensor:
+    return tf.math.l2_normalize(tf.cast(block, tf.float32), axis=1)
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(autograph=False, reduce_retracing=True)
 def _merge_nearest(
     directions: tf.Tensor,
     train_directions: tf.Tensor,
@@ -125,5 +125,5 @@ def _merge_nearest(
     new_cosines, new_indices = tf.math.top_k(products, tf.minimum(k, tf.shape(products)[1]))
     all_cosines = tf.concat([cosines, new_cosines], axis=1)
     all_indices = tf.concat([indices, new_indices + train_start], axis=1)
-    best, places = tf.math.top_k(all_cosines, k)
-    return best, tf.gather(all_indices, places, batch_dims=1)
+    best, positions = tf.math.top_k(all_cosines, k)
+    return best, tf.gather(all_indices, positions, batch_dims=1)

@@ -1,6 +1,6 @@
 """The linear probe's cross-entropy, its gradient and its accuracy, each in one pass over features.
 
-Everything here walks over `RowBlocks`: the features are never copied and may lie in a file that
+Everything here works on `RowBlocks`: the features are never copied and may lie in a file that
 is larger than the memory. Arithmetic is float32, sums of losses are float64.
 """
 
@@ -11,61 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from evaluate.blocks import Block, RowBlocks, matmul, transposed_matmul
-
-
-def check_features(features: np.ndarray) -> None:
-    """Accepts (N, D) arrays of float16 or float32 with N, D >= 1; raises ValueError otherwise."""
-    if features.ndim != 2:
-        raise ValueError(
-            f"Features must have the shape (examples, features), these have {features.shape}."
-        )
-    if features.size == 0:
-        raise ValueError(f"There are no features: their shape is {features.shape}.")
-    if features.dtype not in (np.float16, np.float32):
-        raise ValueError(f"Features must be float16 or float32, these are {features.dtype}.")
-
-
-def check_labels(labels: np.ndarray, num_examples: int, num_classes: int) -> np.ndarray:
-    """`labels` as int32, (N,); ValueError if they are not N integers in [0, num_classes)."""
-    labels = np.asarray(labels)
-    if labels.shape != (num_examples,):
-        raise ValueError(
-            f"{num_examples} examples need {num_examples} labels, these have {labels.shape}."
-        )
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"Labels must be integers, these are {labels.dtype}.")
-    if labels.min() < 0 or labels.max() >= num_classes:
-        raise ValueError(
-            f"Labels of {num_classes} classes must be in 0 … {num_classes - 1}, "
-            f"these reach from {labels.min()} to {labels.max()}."
-        )
-    return labels.astype(np.int32)
-
-
-def feature_means(features: np.ndarray) -> np.ndarray:
-    """The mean of every feature of (N, D) features: (D,) float64.
-
-    Raises:
-        ValueError: a feature is NaN or infinite; the message counts them.
-    """
-    check_features(features)
-    blocks = RowBlocks(features)
-    total = np.zeros(features.shape[1])
-    for start, stop in blocks.ranges():
-        total += _block_sums(blocks.read(start, stop)).numpy()
-    if not np.isfinite(total).all():
-        bad = sum(
-            np.count_nonzero(~np.isfinite(features[start:stop])) for start, stop in blocks.ranges()
-        )
-        columns = np.flatnonzero(~np.isfinite(total))
-        raise ValueError(
-            f"{bad} of {features.size} feature values are NaN or infinite or too large to add up; "
-            f"they are in {len(columns)} of {features.shape[1]} features, first in number "
-            f"{columns[0]} (from 0)."
-            + (" float16 ends at 65504: try float32." if features.dtype == np.float16 else "")
-        )
-    return total / len(features)
+from evaluate.features import RowBlocks, matmul, transposed_matmul
 
 
 @contextmanager
@@ -101,7 +47,9 @@ class CrossEntropy:
         self._readers = [RowBlocks(features) for _ in range(self._replicas)]
         self._ranges = list(self._readers[0].ranges(num_parts=self._replicas))
         if self._replicas > 1:
-            self._add_blocks = tf.function(self._on_replicas, reduce_retracing=True)
+            self._add_blocks = tf.function(
+                self._on_replicas, autograph=False, reduce_retracing=True
+            )
 
     def __call__(
         self, weights: np.ndarray, bias: np.ndarray, used: np.ndarray | None = None
@@ -141,8 +89,10 @@ class CrossEntropy:
         gradient /= count
         return float(sums[0].numpy()) / count, gradient
 
-    def _inputs(self, number: int, used: np.ndarray | None) -> tuple[Block, tf.Tensor, tf.Tensor]:
-        """A block with its labels and uses; behind the last one a block without rows."""
+    def _inputs(
+        self, number: int, used: np.ndarray | None
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """A block with its labels and weights; after the last one a block without rows."""
         start, stop = self._ranges[number] if number < len(self._ranges) else (0, 0)
         weight = np.ones(stop - start, np.float32) if used is None else used[start:stop]
         block = self._readers[number % self._replicas].read(start, stop)
@@ -189,7 +139,7 @@ def classify(
 
 
 def scores_by_example(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """Whether the first and one of the first five is right, and the cross-entropy: (3, N), float32.
+    """Whether each example is right in the top 1 and top 5, and its cross-entropy: (3, N), float32.
 
     Equal largest logits count for the class that comes first.
 
@@ -203,16 +153,10 @@ def scores_by_example(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     return tf.stack([tf.cast(top1, tf.float32), tf.cast(top5, tf.float32), losses])
 
 
-@tf.function(reduce_retracing=True)
-def _block_sums(block: Block) -> tf.Tensor:
-    ones = tf.ones((1, tf.shape(block.lent)[0]))
-    return transposed_matmul(block, ones)[0]
-
-
-@tf.function(reduce_retracing=True)
+@tf.function(autograph=False, reduce_retracing=True)
 def _add_block(
     sums: tuple[tf.Tensor, tf.Tensor, tf.Tensor],
-    inputs: tuple[Block, tf.Tensor, tf.Tensor],
+    inputs: tuple[tf.Tensor, tf.Tensor, tf.Tensor],
     weights: tf.Tensor,
     bias: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -221,7 +165,7 @@ def _add_block(
     losses, by_logits = tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(
         features=matmul(block, weights) + bias, labels=labels
     )
-    # Transposing these few numbers first spares the product a transposition of the features.
+    # Transposing these few numbers first avoids transposing the features for the product.
     by_logits = tf.transpose(by_logits) * used
     return (
         sums[0] + tf.reduce_sum(tf.cast(losses * used, tf.float64)),
@@ -230,9 +174,9 @@ def _add_block(
     )
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(autograph=False, reduce_retracing=True)
 def _block_scores(
-    inputs: tuple[Block, tf.Tensor, tf.Tensor], weights: tf.Tensor, bias: tf.Tensor
+    inputs: tuple[tf.Tensor, tf.Tensor, tf.Tensor], weights: tf.Tensor, bias: tf.Tensor
 ) -> tf.Tensor:
     block, labels, used = inputs
     scores = tf.cast(scores_by_example(matmul(block, weights) + bias, labels), tf.float64)

@@ -3,8 +3,8 @@
 The paper evaluates blocks whose maps have up to 800 000 values (section 4.5); the released code
 pools every map of more than 9000. Its `max` and `avg` are followed exactly. Its adaptive kinds
 draw their bins at random, those here are always the same: bin i of S over a side of H pixels
-reaches from floor(i·H / S) to ceil((i + 1)·H / S). A network that sees an image as patches has
-the map of each patch pooled, and the results averaged.
+reaches from floor(i·H / S) to ceil((i + 1)·H / S). For a network that sees an image as
+patches the map of each patch is pooled, and the results are averaged.
 """
 
 import math
@@ -23,7 +23,7 @@ def pool(maps: tf.Tensor, kind: str = "max", max_features: int = MAX_FEATURES) -
         kind: one of `KINDS`. `max` and `avg` slide a square window in steps of its own size,
             ceil(√(H·W·C / max_features)) pixels, and drop the pixels beyond the last full window.
             `adaptive_max` and `adaptive_avg` cut the map into round(√(max_features / C)) bins a
-            side, which may come to more than `max_features` values, and use every pixel.
+            side, which may give more than `max_features` values, and use every pixel.
         max_features: maps with no more values than this are only flattened.
 
     Returns:
@@ -47,9 +47,9 @@ def pool(maps: tf.Tensor, kind: str = "max", max_features: int = MAX_FEATURES) -
 
 
 def pool_patches(maps: tf.Tensor, kind: str = "max", max_features: int = MAX_FEATURES) -> tf.Tensor:
-    """Pools the map of every patch by itself, then averages over the patches of an image, [C].
+    """Pools the map of every patch by itself, then averages over the patches of an image.
 
-    The two do not commute when the largest values stay.
+    This is the released code's order; pooling by maximum and averaging do not commute.
 
     Args:
         maps: (N, patches, H, W, C) or (N, patches, C), float; only N may be unknown.

@@ -1,4 +1,4 @@
-"""Layers measured: features and labels of two splits in, every layer's row of results out."""
+"""Measures layers: from features and labels of two splits to every layer's row of results."""
 
 import dataclasses
 import json
@@ -16,14 +16,14 @@ from evaluate.low_data import ChosenRows, choose
 from evaluate.progress import FitProgress
 from evaluate.representations import Representations
 from evaluate.results_file import read_json, row_problem
-from programs.options import option
-from programs.run_directory import write_whole
+from training.options import option
+from training.run_directory import write_whole
 
 NAMES = ("lbfgs", "knn")
 
 
 def read_l2(text: str) -> float | str:
-    """A penalty, or the name of a way to find it.
+    """A penalty, or the name of a rule that sets it.
 
     Raises:
         ValueError: it is neither.
@@ -44,14 +44,14 @@ class ProbeOptions:
     """How a layer is probed.
 
     Attributes:
-        seed: of the examples that `auto` holds out and of those that label-free scores draw.
+        seed: of the examples that `auto` holds out and that label-free scores draw.
     """
 
     probe: str = option(
         "lbfgs",
-        "lbfgs: logistic regression by L-BFGS; knn: the nearest neighbours by cosine, nothing to "
-        "fit; sgd: logistic regression by SGD with momentum; mlp: one hidden layer of 1000, by "
-        "SGD.",
+        "lbfgs: logistic regression by L-BFGS; knn: the nearest neighbours by cosine, without "
+        "training; sgd: logistic regression by SGD with momentum; mlp: one hidden layer of 1000, "
+        "by SGD.",
         choices=(*NAMES, *protocols.PAPER),
     )
     l2: float | str = option(
@@ -63,14 +63,14 @@ class ProbeOptions:
     )
     max_updates: int = option(
         logistic_regression.MAX_UPDATES,
-        "The limit of L-BFGS updates.",
+        "The largest number of L-BFGS updates.",
         minimum=1,
         maximum=10**9,
         only_for=("lbfgs",),
     )
     neighbours: int = option(
         neighbours.NEIGHBOURS,
-        "How many vote for --probe=knn.",
+        "For knn: how many neighbours vote.",
         minimum=1,
         maximum=10**9,
         only_for=("knn",),
@@ -102,12 +102,12 @@ def measure_all(
     partial: epath.Path,
     strategy: tf.distribute.Strategy | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Measures every layer, one after the other; those that an earlier start measured stay.
+    """Measures every layer, one after the other; keeps those that an earlier start measured.
 
     Args:
         train, val, labelled, num_classes, options, strategy: as for `measure`, of all layers.
-        source: what the representations are of, fit for JSON.
-        partial: the file that keeps the finished layers; one of another source does not count.
+        source: describes the representations, fit for JSON.
+        partial: the file that holds the finished layers; ignored if it is of another source.
 
     Returns:
         By layer its row of `results.json`.
@@ -134,7 +134,7 @@ def measure_all(
 def _finished(
     partial: epath.Path, source: dict[str, Any], layers: Iterable[str]
 ) -> dict[str, dict[str, Any]]:
-    """The layers that an earlier start has measured, if on the same representations."""
+    """The layers that an earlier start measured on the same representations."""
     if not partial.exists():
         return {}
     try:

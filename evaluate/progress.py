@@ -7,10 +7,10 @@ from tqdm import tqdm
 
 
 class FitProgress:
-    """A bar without an end that shows updates and the objective; to be called by a fit.
+    """A progress bar of unknown length with the updates and the objective; called by a fit.
 
     Args:
-        name: what is fitted.
+        name: what is being fitted.
     """
 
     def __init__(self, name: str) -> None:

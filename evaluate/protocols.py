@@ -1,15 +1,15 @@
-"""The paper's ways of training a probe by gradient descent (section 3.3, its supplement, 4.3, 4.7).
+"""The paper's protocols for probes by gradient descent (sections 3.3, 4.3, 4.7; supplement).
 
-PAPER.md's supplement names no penalty for the linear probe by SGD, so it has none here; batches of
-1024 for the patch tasks are for the caller to choose.
+The supplement names no penalty for the linear probe by SGD, so there is none here; the batch of
+1024 for the patch tasks is left to the caller.
 """
 
 import dataclasses
 import math
 from collections.abc import Sequence
 
-from optimisation.schedule import read_epochs
-from programs.options import AUTO, option
+from training.options import AUTO, option
+from training.schedule import read_epochs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,53 +68,53 @@ def read_decays(texts: Sequence[str]) -> tuple[float | str, ...]:
     """`auto` alone, or the epochs of a list.
 
     Raises:
-        ValueError: they are no ascending numbers of at least 0.
+        ValueError: they are not ascending numbers of at least 0.
     """
     return (AUTO,) if list(texts) == [AUTO] else read_epochs(texts)
 
 
 @dataclasses.dataclass(frozen=True)
 class ProtocolOptions:
-    """Where a probe by gradient descent is to differ from the paper's protocol; see `build`."""
+    """Deviations from the paper's protocol of a probe by gradient descent; see `build`."""
 
     augmentation: str = option(
         "auto",
-        "Of sgd, mlp: crop (random place, the network runs at every step) or none "
+        "For sgd, mlp: crop (random position, the network runs at every step) or none "
         "(representations that are computed once); auto: crop for sgd, none for mlp.",
         choices=("auto", "crop", "none"),
         only_for=tuple(PAPER),
     )
     train_batch_size: int = option(
         0,
-        "Of sgd, mlp: examples per update, over all devices; 0: 2048, 512.",
+        "For sgd, mlp: examples per update, over all devices; 0: 2048, 512.",
         minimum=0,
         maximum=2**20,
         only_for=tuple(PAPER),
     )
     epochs: int = option(
         0,
-        "Of sgd, mlp: passes over the training split; 0: 520, 180.",
+        "For sgd, mlp: passes over the training split; 0: 520, 180.",
         minimum=0,
         maximum=1_000_000,
         only_for=tuple(PAPER),
     )
     learning_rate: float = option(
         0.0,
-        "Of sgd, mlp: the rate at first; 0: 0.1, 0.01.",
+        "For sgd, mlp: the initial learning rate; 0: 0.1, 0.01.",
         minimum=0,
         maximum=1e6,
         only_for=tuple(PAPER),
     )
     lr_scale_batch_size: int = option(
         0,
-        "Of sgd, mlp: the rate is learning_rate · train_batch_size / this; 0: not scaled.",
+        "For sgd, mlp: the rate is learning_rate · train_batch_size / this; 0: not scaled.",
         minimum=0,
         maximum=2**20,
         only_for=tuple(PAPER),
     )
     decay_epochs: tuple[float | str, ...] = option(
         (AUTO,),
-        "Of sgd, mlp: epochs after which the rate is divided by ten; auto: 480, 500 of 520 for "
+        "For sgd, mlp: epochs after which the rate is divided by ten; auto: 480, 500 of 520 for "
         "sgd, 60, 120 of 180 for mlp, in proportion to --epochs; empty: never.",
         check=read_decays,
         only_for=tuple(PAPER),
@@ -132,19 +132,19 @@ def build(
     decay_epochs: Sequence[str | float] = (AUTO,),
     l2: float | str = "auto",
 ) -> Protocol:
-    """The paper's protocol for a probe, but for what is given.
+    """The paper's protocol for a probe, with the given deviations.
 
     Args:
         probe: `sgd` or `mlp`.
         augmentation: `crop`, `none` or `auto`.
         train_batch_size, epochs, learning_rate: 0 for the paper's.
-        lr_scale_batch_size: the rate is learning_rate · train_batch_size / this; 0 leaves it.
+        lr_scale_batch_size: the rate is learning_rate · train_batch_size / this; 0: not scaled.
         decay_epochs: numbers; `auto` alone for the paper's, moved in proportion if there are more
             or fewer epochs than in the paper.
         l2: a number of at least 0, `paper` or `auto`.
 
     Raises:
-        ValueError: a number that makes no sense; names the flag.
+        ValueError: an invalid number; names the flag.
     """
     paper = PAPER[probe]
     counts = {
@@ -179,7 +179,7 @@ def steps_per_epoch(protocol: Protocol, examples: int) -> int:
     """Whole batches among so many examples.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there are fewer examples than a batch.
     """
     if examples < protocol.train_batch_size:
         raise ValueError(

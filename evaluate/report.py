@@ -35,11 +35,11 @@ def table(results: Results) -> str:
 
 
 def plot(runs: dict[str, Results], path: epath.Path) -> None:
-    """Draws top-1 accuracy by layer, a line per run, to a PNG.
+    """Draws top-1 accuracy by layer as a PNG, a line per run.
 
     Args:
         runs: results by the name for the legend.
-        path: the PNG; replaced if it is there.
+        path: the PNG; one that is there is replaced.
     """
     layers = layers_of(runs)
     tested_on = {f"{results['dataset']} {results['val_split']}" for results in runs.values()}

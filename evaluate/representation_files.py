@@ -1,14 +1,14 @@
-"""Where the representations of one split lie on disk, whole after a kill or a full disk.
+"""The representations of one split on disk, intact after a kill or a full disk.
 
-    DIRECTORY/header.json      where the numbers come from, and how far the extraction got
+    DIRECTORY/header.json      what the numbers depend on, and how far the extraction got
     DIRECTORY/labels.int64     (rows,)
     DIRECTORY/positions.int64  (rows,), which record of the split a row is, from 0
     DIRECTORY/block1.float32   (rows, features), and so on for every layer
 
-The files are appended to batch by batch. The header is replaced, in one step, after what it
-counts has reached the disk: rows that no header counts are cut off before an extraction goes on.
+The files are appended to batch by batch. The header is replaced, in one step, after the rows
+that it counts have reached the disk: rows beyond them are cut off before an extraction resumes.
 It holds a checksum for every part of every file (`evaluate/checksums.py`), which are verified when
-the files are opened: from the first part on that is not what it was, they are made again.
+the files are opened: from the first damaged part on, they are made again.
 """
 
 import contextlib
@@ -30,13 +30,13 @@ from tqdm import tqdm
 
 from evaluate import checksums
 from evaluate.checksums import NOTHING, Part
-from programs import locks
+from training import locks
 
 SECONDS_BETWEEN_HEADERS = 5.0
-# At most this part of the time goes into waiting for the disk to confirm.
+# At most this share of the time is spent waiting for the disk.
 SHARE_OF_HEADERS = 0.05
 SUFFIXES = (".float16", ".float32", ".int64")
-# What a layer may not be called.
+# Names that a layer may not have.
 RESERVED = ("labels", "positions", "valid")
 
 
@@ -50,22 +50,22 @@ def check_local(directory: epath.Path) -> None:
 
 
 class RepresentationFiles:
-    """The files of one split, opened where an earlier extraction of the same description got.
+    """The files of one split, opened where an earlier extraction of the same description stopped.
 
     Args:
-        directory: where they are, on a local disk. What is there and of another description goes
-            when the first batch is about to be written.
+        directory: on a local disk. Files of another description are removed just before the first
+            batch is written.
         description: what the numbers depend on, the layers excepted; fit for JSON.
-        layers: the layers wanted. Where more are there already, or others, those stay too.
+        layers: the layers wanted. Others that are already in the files are kept.
         dtype: `float32` or `float16`, of the layers.
 
     Attributes:
         layers: the layers that the files have or are to have.
-        records: how many records of the split are done.
-        rows: how many rows there are, fewer than records where images could not be read.
+        records: the number of records of the split that are done.
+        rows: the number of rows, fewer than records where images could not be read.
 
     Raises:
-        ValueError: the directory is not on a local disk, or its header is no file.
+        ValueError: the directory is not on a local disk, or its header is not a file.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class RepresentationFiles:
 
     def path(self, name: str) -> epath.Path:
         """The file of a layer, of `labels` or of `positions`."""
-        # Somebody else's layer may have a slash in its name.
+        # A layer of a foreign model may have a slash in its name.
         return self.directory / f"{urllib.parse.quote(name, safe=' ')}.{self._dtypes()[name]}"
 
     def _dtypes(self) -> dict[str, str]:
@@ -98,13 +98,13 @@ class RepresentationFiles:
         return self._features.get(name, 1) * np.dtype(self._dtypes()[name]).itemsize
 
     def _length(self, name: str) -> int:
-        """Bytes of the rows that count."""
+        """Bytes of the rows that the header counts."""
         return self.rows * self._row_bytes(name)
 
     def _find(self, all_layers: bool = False) -> None:
-        """Takes over what is there, as far as it is of the same description and whole."""
+        """Takes over existing files as far as they are intact and of the same description."""
         if os.path.exists(self._header) and not os.path.isfile(self._header):
-            raise ValueError(f"{self._header} is no file: move it away")
+            raise ValueError(f"{self._header} is not a file: move it away")
         try:
             content = self._header.read_bytes()
         except FileNotFoundError:
@@ -136,7 +136,7 @@ class RepresentationFiles:
         self._features = features if parts else {}
 
     def _verify(self, layers: tuple[str, ...]) -> None:
-        """Drops the parts from the first on that is not what it was."""
+        """Drops the parts from the first damaged one on."""
         names = [*layers, "labels", "positions"]
         total = sum(map(self._length, names))
         with (
@@ -193,15 +193,15 @@ class RepresentationFiles:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Lets one process at a time write; the others wait and find what it has written."""
+        """Lets one process write at a time; the others wait and then use what it has written."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with locks.waited_for(self.directory):
-            self._find(all_layers=True)  # Whoever goes on with them goes on with all.
+            self._find(all_layers=True)  # An extraction resumes with all layers.
             yield
 
     def __enter__(self) -> "RepresentationFiles":
         if not self.records:
-            # Unlinked rather than cut: who still reads the old ones keeps them.
+            # Unlinked rather than truncated: processes that still read the old files keep them.
             self._header.unlink(missing_ok=True)
             for path in self.directory.iterdir():
                 if path.name.endswith(SUFFIXES):
@@ -219,12 +219,12 @@ class RepresentationFiles:
         Args:
             batch: arrays by layer and `labels`, in the order of the records; and `valid`, 0 for
                 rows to leave out.
-            records: how many records of the split are done with this batch.
+            records: how many records of the split are done after this batch.
         """
         valid = batch["valid"] > 0
         positions = np.arange(self.records, self.records + len(valid))
-        goes_on = checksums.has_room(self._parts, sum(map(self._row_bytes, self._dtypes())))
-        crc32 = dict(self._parts[-1].crc32) if goes_on else dict.fromkeys(self._open, 0)
+        continues = checksums.has_room(self._parts, sum(map(self._row_bytes, self._dtypes())))
+        crc32 = dict(self._parts[-1].crc32) if continues else dict.fromkeys(self._open, 0)
         for name, file in self._open.items():
             rows = positions if name == "positions" else batch[name]
             if not valid.all():
@@ -236,7 +236,7 @@ class RepresentationFiles:
             crc32[name] = zlib.crc32(rows.reshape(-1).view(np.uint8), crc32[name])
         self.records = records
         self.rows += int(valid.sum())
-        before = self._parts[:-1] if goes_on else self._parts
+        before = self._parts[:-1] if continues else self._parts
         self._parts = [*before, Part(self.records, self.rows, crc32)]
         if time.perf_counter() > self._next_header:
             self._write_header()
@@ -253,7 +253,7 @@ class RepresentationFiles:
         except OSError as late:
             error = late
         if error is not None:
-            # Room that a batch which did not fit has taken may be what the header lacks.
+            # The header may need the space that the batch which did not fit has taken.
             with contextlib.suppress(OSError):
                 self._cut()
                 self._write_header()
@@ -268,7 +268,7 @@ class RepresentationFiles:
             ) from error
 
     def _cut(self) -> None:
-        """Drops what lies behind the rows that count: a batch that was not finished."""
+        """Drops what follows the rows that count: an unfinished batch."""
         for name, file in self._open.items():
             file.truncate(self._length(name))
             file.seek(self._length(name))
@@ -305,7 +305,7 @@ def _read(header: dict[str, Any]) -> tuple[list[str], dict[str, int], list[Part]
     """Layers, their features and parts of a header.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError: it is not what was written.
+        ValueError, KeyError, TypeError, AttributeError: the header is invalid.
     """
     layers, features, parts = header["layers"], header["features"], [NOTHING]
     for fields in header["parts"]:
@@ -320,7 +320,7 @@ def _read(header: dict[str, Any]) -> tuple[list[str], dict[str, int], list[Part]
 
 
 def _write(file: BinaryIO, array: np.ndarray) -> None:
-    """All bytes of an array: a file without a buffer may take a part only."""
+    """Writes all bytes of an array: one write to an unbuffered file may be partial."""
     left = memoryview(array.reshape(-1).view(np.uint8))
     while left:
         left = left[file.write(left) :]

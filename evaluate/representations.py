@@ -1,8 +1,8 @@
-"""Images of a split through a frozen network, once; every layer's output on disk.
+"""Passes the images of a split through a frozen network once, and stores every layer's output.
 
-One forward pass per image makes all layers, pooled where the network runs. While it runs, the
-next images are decoded and the last batch's rows are written. The files, and how an extraction
-that was killed goes on, are those of `evaluate/representation_files.py`.
+One forward pass per image gives all layers, pooled on the device. Meanwhile the next images are
+decoded and the last batch's rows are written. The files, and how an interrupted extraction resumes,
+are described in `evaluate/representation_files.py`.
 """
 
 import dataclasses
@@ -21,9 +21,9 @@ from data.unreadable import UnreadableImages
 from evaluate import pooling
 from evaluate.representation_files import RESERVED, RepresentationFiles
 from evaluate.saved_models import SavedModel
-from programs import out_of_memory
-from programs.error_lines import reason
-from programs.options import option
+from training import devices
+from training.error_lines import reason
+from training.options import option
 
 PIXELS = "pixels"
 
@@ -37,7 +37,7 @@ class Representations:
         labels: int64, (rows,).
         positions: int64, (rows,): which record of the split a row is, counted from 0.
         class_names: a name per class.
-        unreadable: how many images of the split could not be used.
+        unreadable: the number of images of the split that could not be used.
         description: what the numbers depend on: model, data, pooling, type.
     """
 
@@ -64,27 +64,29 @@ class ExtractOptions:
     )
     resize_size: int = option(
         0,
-        "Pixels of the smaller side; 0: what the model asks for.",
+        "Pixels of the smaller side; 0: as the model specifies.",
         minimum=0,
         maximum=8192,
     )
     crop_size: int = option(
         0,
-        "Pixels of the central crop; 0: what the model asks for.",
+        "Pixels of the central crop; 0: as the model specifies.",
         minimum=0,
         maximum=8192,
     )
     pooling: str = option(
-        "max", "Of big maps.", choices=("max", "avg", "adaptive_max", "adaptive_avg")
+        "max",
+        "How large feature maps are pooled.",
+        choices=("max", "avg", "adaptive_max", "adaptive_avg"),
     )
     max_features: int = option(
-        9000, "Maps of more values than this are pooled.", minimum=1, maximum=10**9
+        9000, "Feature maps with more values than this are pooled.", minimum=1, maximum=10**9
     )
     batch_size: int = option(
         64, "Images per forward pass.", minimum=1, maximum=2**20, may_differ=True
     )
     dtype: str = option(
-        "float32", "Of the representations on disk.", choices=("float32", "float16")
+        "float32", "Type of the representations on disk.", choices=("float32", "float16")
     )
     max_bad_fraction: float = 1.0
 
@@ -119,15 +121,15 @@ def extract(
     directory: epath.Path,
     strategy: tf.distribute.Strategy | None = None,
 ) -> Representations:
-    """Extracts a split's representations, or opens those that are there.
+    """Extracts a split's representations, or opens existing ones.
 
-    Another process that extracts to the same directory is waited for.
+    Waits for another process that extracts to the same directory.
 
     Args:
         model: the network; loaded in the strategy's scope.
         records: the split.
         options: see `ExtractOptions`.
-        directory: where the files are; it must be on a local disk.
+        directory: of the files, on a local disk.
         strategy: the devices to use; None for the default one.
 
     Raises:
@@ -198,7 +200,7 @@ def represent(
     Returns:
         By layer (N, D), of `options.dtype`.
     """
-    # An area's mean can be above the largest of its pixels by rounding.
+    # By rounding, the mean over an area can exceed its largest pixel.
     pictures = tf.minimum(tf.cast(images, tf.float32) / 255.0, 1.0)
     network, pool = model.represent, pooling.pool
     if model.represent_patches is not None:
@@ -218,9 +220,9 @@ def _first_mended(
     options: ExtractOptions,
     unreadable: UnreadableImages,
 ) -> int | None:
-    """The first record that was left out and can be read by now: its position.
+    """The position of the first record that was left out and can be read by now.
 
-    Those before it are noted once more.
+    Those before it are recorded as unreadable again.
     """
     left_out = files.left_out()
     if not len(left_out):
@@ -248,14 +250,14 @@ def _extract(
     strategy: tf.distribute.Strategy,
     unreadable: UnreadableImages,
 ) -> None:
-    # All layers that the files have, which may be more than those asked for.
+    # All layers in the files, which may be more than those requested.
     all_layers = dataclasses.replace(options, layers=tuple(files.layers))
 
     def replica_step(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         layers = represent(model, batch["image"], all_layers)
         return layers | {"labels": batch["label"], "valid": batch["valid"]}
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         parts = strategy.run(replica_step, (batch,))
         return {
@@ -284,7 +286,7 @@ def _extract(
     # A batch is fetched from the device and written in a thread, while the next one is made.
     with (
         bar,
-        out_of_memory.explained("use a smaller --batch_size; what was extracted before is kept"),
+        devices.memory_advice("use a smaller --batch_size; what was extracted before is kept"),
         files,
         records.explained(),
         ThreadPoolExecutor(max_workers=1) as writer,
@@ -305,7 +307,7 @@ def _extract(
 def _append(
     model: SavedModel, files: RepresentationFiles, outputs: dict[str, tf.Tensor], records: int
 ) -> int:
-    """Writes a batch to the files; the number of records that are done then."""
+    """Writes a batch to the files, and returns the number of records that are done."""
     batch = {name: value.numpy() for name, value in outputs.items()}
     valid = batch["valid"] > 0
     for layer in files.layers:

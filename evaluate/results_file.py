@@ -10,7 +10,7 @@ from typing import Any
 
 from etils import epath
 
-from programs.regular_files import is_regular
+from training.regular_files import is_regular
 
 Results = dict[str, Any]
 
@@ -25,7 +25,7 @@ def load_results(run: str) -> Results:
         run: the directory that `eval.py` wrote, or the file itself.
 
     Raises:
-        ValueError: there is no such file, or it is none of ours; names the file.
+        ValueError: there is no such file, or eval.py did not write it; names the file.
     """
     path = epath.Path(run)
     if path.name != "results.json":
@@ -35,7 +35,7 @@ def load_results(run: str) -> Results:
     results = read_json(path)
     problem = _problem(results)
     if problem:
-        raise ValueError(f"{path} is no result of eval.py: {problem}")
+        raise ValueError(f"{path} is not a result of eval.py: {problem}")
     return results
 
 
@@ -43,43 +43,43 @@ def read_json(path: epath.Path) -> Any:
     """What a JSON file holds.
 
     Raises:
-        ValueError: it is no regular file, or holds something else; names the file.
+        ValueError: it is not a regular file, or does not hold JSON; names the file.
     """
-    # epath takes a fifo, which to read may never end, for a file.
+    # epath takes a fifo for a file, and reading one may never end.
     if not is_regular(path):
-        raise ValueError(f"{path} is no file")
+        raise ValueError(f"{path} is not a file")
     try:
         return json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
+        raise ValueError(f"{path} is not JSON: {error}") from error
 
 
 def row_problem(row: Any) -> str:
-    """What is wrong with a layer's row of results; empty if nothing is."""
+    """What is wrong with a layer's row of results; empty if nothing is wrong."""
     if not isinstance(row, dict):
-        return "it is no object"
+        return "it is not an object"
     for name in ("top1", "top5"):
         if not _is_number(row.get(name)) or not 0 <= row[name] <= 1:
-            return f"{name} is no number from 0 to 1"
+            return f"{name} is not a number from 0 to 1"
     if not _is_number(row.get("features")):
-        return "features is no number"
+        return "features is not a number"
     for name in NUMBERS:
         if row.get(name) is not None and not _is_number(row[name]):
-            return f"{name} is no number"
+            return f"{name} is not a number"
     return ""
 
 
 def _problem(results: Any) -> str:
     if not isinstance(results, dict):
-        return "it is no object"
+        return "it is not an object"
     for name in ("dataset", "val_split"):
         if not isinstance(results.get(name), str):
-            return f"{name} is no text"
+            return f"{name} is not text"
     if not _is_number(results.get("train_fraction", 1)):
-        return "train_fraction is no number"
+        return "train_fraction is not a number"
     for name in COUNTS:
         if results.get(name) is not None and not _is_number(results[name]):
-            return f"{name} is no number"
+            return f"{name} is not a number"
     layers = results.get("layers")
     if not isinstance(layers, dict) or not layers:
         return "it has no layers"

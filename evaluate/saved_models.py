@@ -1,4 +1,4 @@
-"""Anybody's export, as far as probing it goes: images in, representations by layer out."""
+"""Any SavedModel that can be probed: images in, representations by layer out."""
 
 import contextlib
 import dataclasses
@@ -9,7 +9,7 @@ import tensorflow as tf
 from absl import logging
 from etils import epath
 
-from programs.error_lines import reason
+from training.error_lines import reason
 
 SIGNATURE = "representation"
 PATCHES = "patch_representation"
@@ -21,16 +21,16 @@ class SavedModel:
     """A loaded SavedModel.
 
     Attributes:
-        path: where it was loaded from.
+        path: its directory.
         fingerprint: differs where the weights or the graph differ.
         represent: the signature from images (float32 in [0, 1], RGB, (N, H, W, 3)) to a dict of
             the layers' outputs.
-        loaded: what `tf.saved_model.load` gave; a signature does not keep it alive.
+        loaded: the result of `tf.saved_model.load`; a signature does not keep it alive.
         layers: the names of the layers, sorted.
-        represent_patches: the signature like `represent` whose outputs have an axis of patches
-            behind the first, where the network sees an image as patches; else None.
-        resize_size, crop_size: the pixels that the model wants to be probed with; None where it
-            does not say.
+        represent_patches: like `represent`, with an axis of patches after the first, where the
+            network sees an image as patches; else None.
+        resize_size, crop_size: the pixels at which the model is to be probed; None where it does
+            not specify them.
     """
 
     path: str
@@ -44,7 +44,7 @@ class SavedModel:
 
 
 def load(path: str) -> SavedModel:
-    """Loads a SavedModel with a `representation` signature; see the class for what is known of it.
+    """Loads a SavedModel with a `representation` signature; see the class for its properties.
 
     Raises:
         ValueError: there is no SavedModel at the path, it is damaged, or it lacks the signature.
@@ -52,14 +52,14 @@ def load(path: str) -> SavedModel:
     if not path:
         raise ValueError("--saved_model is missing: name the directory that train.py exported")
     if not tf.saved_model.contains_saved_model(path):
-        raise ValueError(f"{path} is no SavedModel: it should hold a saved_model.pb")
+        raise ValueError(f"{path} is not a SavedModel: it should hold a saved_model.pb")
     file = epath.Path(path) / "saved_model.pb"
     if file.exists() and not file.stat().length:
-        raise ValueError(f"{file} is empty: export the network anew")
+        raise ValueError(f"{file} is empty: export the network again")
     try:
         with _without_log_lines():
             loaded = tf.saved_model.load(path)
-    except Exception as error:  # Of whatever type the damage makes TensorFlow raise.
+    except Exception as error:  # TensorFlow raises various types for damage.
         raise ValueError(
             f"the SavedModel {path} cannot be loaded, a part of it is missing or damaged: "
             f"{reason(error)[:300]}"
@@ -75,7 +75,7 @@ def load(path: str) -> SavedModel:
         logging.warning(
             "%s has no signature '%s', because it was exported by an older version: its blocks are "
             "averaged over the patches before they are pooled, not after as in the paper "
-            "(pre_logits is the same); delete it and run train.py again to export it anew",
+            "(pre_logits is the same); delete it and run train.py again to export it again",
             path,
             PATCHES,
         )
@@ -86,25 +86,25 @@ def load(path: str) -> SavedModel:
         loaded=loaded,
         layers=tuple(sorted(represent.structured_outputs)),
         represent_patches=signatures.get(PATCHES),
-        **_wanted_sizes(signatures),
+        **_own_sizes(signatures),
     )
 
 
 def input_size(model: SavedModel, resize_size: int, crop_size: int) -> tuple[int, int]:
-    """The pixels to resize to and to crop, as asked for or else from the model.
+    """The pixels to resize to and to crop, from the flags or else from the model.
 
     Args:
         model: the network.
-        resize_size, crop_size: the flags; 0 for what the model asks for.
+        resize_size, crop_size: the flags; 0 for the model's own.
 
     Raises:
-        ValueError: neither says it, or they make no sense; names the flags.
+        ValueError: neither specifies them, or they are invalid; names the flags.
     """
     resize_size = resize_size or model.resize_size
     crop_size = crop_size or model.crop_size
     if resize_size is None or crop_size is None:
         raise ValueError(
-            f"{model.path} does not say which image size it wants: "
+            f"{model.path} does not say which image size it expects: "
             "give --resize_size and --crop_size"
         )
     if resize_size < 0 or crop_size < 1:
@@ -121,13 +121,13 @@ def input_size(model: SavedModel, resize_size: int, crop_size: int) -> tuple[int
 
 
 def images_at_a_time(model: SavedModel) -> int | None:
-    """How many images the network takes; None if any number, or if it does not say."""
+    """The batch size that the network requires; None if it takes any, or does not specify it."""
     shapes = [spec.shape for spec in _inputs(model).values()]
     return shapes[0][0] if len(shapes) == 1 and shapes[0].rank else None
 
 
 def fits(model: SavedModel, images: tf.TensorSpec) -> bool:
-    """Whether the signature takes images, and nothing else, of such a shape and type."""
+    """Whether the signature takes images of this shape and type, and nothing else."""
     specs = list(_inputs(model).values())
     return (
         len(specs) == 1
@@ -149,7 +149,7 @@ def _inputs(model: SavedModel) -> dict[str, tf.TensorSpec]:
     return model.represent.structured_input_signature[1]
 
 
-def _wanted_sizes(signatures: dict[str, tf.types.experimental.ConcreteFunction]) -> dict:
+def _own_sizes(signatures: dict[str, tf.types.experimental.ConcreteFunction]) -> dict:
     """`resize_size` and `crop_size`; None where a foreign signature gives anything else."""
     sizes = dict.fromkeys(("resize_size", "crop_size"))
     if "input_size" in signatures:
@@ -163,7 +163,7 @@ def _wanted_sizes(signatures: dict[str, tf.types.experimental.ConcreteFunction])
 
 @contextlib.contextmanager
 def _without_log_lines() -> Iterator[None]:
-    """Keeps TensorFlow from logging tracebacks of what it can do without."""
+    """Keeps TensorFlow from logging tracebacks of errors that do not matter."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.FATAL)
     try:
@@ -188,13 +188,13 @@ def _fingerprint(path: str) -> str:
             return fingerprint.singleprint()
         damage = "it is empty"
     except FileNotFoundError:
-        damage = ""  # Written by a TensorFlow before 2.12.
-    except Exception as error:  # Of whatever type the damage makes TensorFlow raise.
+        damage = ""  # Written by TensorFlow before 2.12.
+    except Exception as error:  # TensorFlow raises various types for damage.
         damage = reason(error)
     if damage:
         logging.warning(
             "%s/fingerprint.pb is damaged (%s): a hash of the graph and of the weights' checksums "
-            "stands for it",
+            "is used instead",
             path,
             damage[:200],
         )

@@ -3,7 +3,7 @@
 Either of two sources: representations that were computed once, without augmentation, or images
 that are cropped anew in every epoch and go through the frozen network at every step. Both shuffle
 anew in every epoch, drop the last, incomplete batch, and make a batch a function of
-(seed, epoch, step), so that a run can go on at any step.
+(seed, epoch, step), so that a run can resume at any step.
 """
 
 import itertools
@@ -16,7 +16,7 @@ from data import pipeline
 from data.images import RandomCrop
 from data.records import Records
 from data.unreadable import UnreadableImages
-from evaluate.objective import check_labels, feature_means
+from evaluate.features import check_labels, feature_means
 from evaluate.representations import ExtractOptions, Representations, represent
 from evaluate.saved_models import SavedModel
 
@@ -32,7 +32,7 @@ class CachedExamples:
     Args:
         representations: of one split, of all layers that are probed.
         num_classes: number of classes.
-        rows: which rows are examples; by default all.
+        rows: which rows are the examples; all by default.
 
     Raises:
         ValueError: features that are not finite, which names the layer, or labels that do not fit.
@@ -87,10 +87,10 @@ class CachedExamples:
         def parts() -> Iterator[np.ndarray]:
             order = np.empty(0, np.int64)
             for step in range(start_step, steps * epochs):
-                epoch, place = divmod(step, steps)
-                if not len(order) or not place:
+                epoch, batch_number = divmod(step, steps)
+                if not len(order) or not batch_number:
                     order = np.random.default_rng([seed, epoch]).permutation(self.size)
-                batch = order[place * batch_size : (place + 1) * batch_size]
+                batch = order[batch_number * batch_size : (batch_number + 1) * batch_size]
                 here = batch[context.input_pipeline_id :: hosts]
                 yield from here.reshape(replicas // hosts, batch_size // replicas)
 
@@ -141,8 +141,9 @@ class CachedExamples:
 class AugmentedExamples:
     """Random crops of a split's images through the frozen network (section 3.3).
 
-    [C] The smaller side is resized to `options.resize_size`, by area as where the probe is
-    measured, and a random square of `options.crop_size` is cut out; views are not mirrored.
+    As in the released code, the smaller side is resized to `options.resize_size`, by area as where
+    the probe is measured, and a random square of `options.crop_size` is cut out; views are not
+    mirrored.
 
     Args:
         model: the network; loaded in the strategy's scope.
@@ -187,7 +188,7 @@ class AugmentedExamples:
         )
 
     def features(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """As `CachedExamples.features`; runs the network, in parts that its memory is meant for."""
+        """As `CachedExamples.features`; runs the network on `options.batch_size` images at most."""
         images = batch["image"]
         replicas = tf.distribute.get_replica_context().num_replicas_in_sync
         part = _largest_divisor(images.shape[0], self._options.batch_size // replicas)

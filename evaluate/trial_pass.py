@@ -1,7 +1,7 @@
-"""A pass of two images through a network, before a run has anything that it could spoil.
+"""A trial pass of two images through a network, before a run writes anything.
 
-What a network cannot do (another size of image, another type, an output that is no
-representation) and what the machine cannot hold is told here, and not by the first batch.
+A network that cannot process the images (their size or type), an output that is not a
+representation, and sizes that do not fit into memory are reported here and not by the first batch.
 """
 
 import os
@@ -12,17 +12,17 @@ import tensorflow as tf
 from evaluate import saved_models
 from evaluate.representations import ExtractOptions, represent
 from evaluate.saved_models import SavedModel
-from programs.error_lines import reason
+from training.error_lines import reason
 
-# Of a resized image: its pixels as float32 and rounded.
+# A resized image: its pixels as float32 and rounded.
 BYTES_PER_PIXEL = 3 * (4 + 1)
 
 
 def check_sizes(options: ExtractOptions) -> None:
-    """Refuses sizes of which the machine cannot even hold the pixels.
+    """Refuses sizes whose pixels alone exceed the machine's memory.
 
     Raises:
-        ValueError: a batch of crops, or as many resized images as are made at a time, takes more
+        ValueError: a batch of crops, or as many images as are resized at a time, takes more
             than the machine's memory; names the flags.
     """
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -44,11 +44,11 @@ def check_sizes(options: ExtractOptions) -> None:
 def check(
     model: SavedModel, options: ExtractOptions, strategy: tf.distribute.Strategy | None = None
 ) -> None:
-    """Lets two grey images (or as many as the network takes) through the network.
+    """Passes two grey images (or as many as the network requires) through the network.
 
     Raises:
         ValueError: sizes that do not fit the machine, a network that does not take such images,
-            or layers that are no representations: (N, D) or (N, H, W, C) numbers.
+            or layers that are not representations: (N, D) or (N, H, W, C) numbers.
     """
     check_sizes(options)
     strategy = strategy or tf.distribute.get_strategy()
@@ -69,26 +69,26 @@ def check(
         raise ValueError(refusal)
     images = np.full((count, side, side, 3), 128, np.uint8)
 
-    @tf.function
+    @tf.function(autograph=False)
     def forward(images: tf.Tensor) -> dict[str, tf.Tensor]:
         return strategy.run(lambda: represent(model, images, options))
 
     try:
         layers = forward(tf.constant(images))
-    except Exception as error:  # Of whatever type a foreign network makes TensorFlow raise.
+    except Exception as error:  # A foreign network can make TensorFlow raise any type.
         raise ValueError(f"{refusal}: {_why(error)}") from error
     for name, values in layers.items():
         shape = strategy.experimental_local_results(values)[0].shape
         if shape[0] != count or not shape[1]:
             raise ValueError(
-                f"layer {name} of {model.path} is no representation: of {count} images its shape "
-                f"is {tuple(shape)} after pooling, not ({count}, features); leave it out of "
+                f"layer {name} of {model.path} is not a representation: for {count} images its "
+                f"shape is {tuple(shape)} after pooling, not ({count}, features); leave it out of "
                 "--layers"
             )
 
 
 def _why(error: BaseException) -> str:
-    """What an operation complains of, and not that no way of calling the signature remained."""
+    """The error of the operation, and not that the signature could not be called."""
     line = reason(error)
     while "Binding inputs" in line and (error := error.__cause__ or error.__context__):
         line = reason(error)

@@ -48,7 +48,7 @@ class FineTuned(keras.Model):
             logits = self(images, training=True)
             weight_decay = tf.add_n([penalty() for penalty in self.network.regularization_losses])
             loss = self.compute_loss(images, labels, logits) + weight_decay
-        # Keras does not see the loaded network's variables, because it is no Keras layer.
+        # Keras does not see the loaded network's variables, because it is not a Keras layer.
         variables = [*self.network.trainable_variables, *self.classifier.trainable_variables]
         self.optimizer.apply(tape.gradient(loss, variables), variables)
         for metric in self.metrics:
@@ -59,7 +59,9 @@ class FineTuned(keras.Model):
 def open_network(path):
     """The export at `path`, and the sizes that it wants its images to be resized and cropped to."""
     if not tf.saved_model.contains_saved_model(path):
-        raise ValueError(f"--saved_model={path} is no SavedModel: it should hold a saved_model.pb")
+        raise ValueError(
+            f"--saved_model={path} is not a SavedModel: it should hold a saved_model.pb"
+        )
     try:
         network = tf.saved_model.load(path)
         dtypes = {variable.dtype for variable in network.trainable_variables}

@@ -1,6 +1,5 @@
 """The six architectures of the study: from a batch of images to five named outputs."""
 
-import inspect
 import math
 import numbers
 
@@ -8,6 +7,10 @@ import keras
 
 from models import resnet, revnet, vgg
 from models.saved import load as load
+
+ROOT_STRIDE = 2
+BLOCK_STRIDES = (2, 2, 2)
+UNITS = (3, 4, 6, 3)
 
 _BUILDERS = {
     "resnet50_v1": resnet.resnet50_v1,
@@ -17,12 +20,6 @@ _BUILDERS = {
     "revnet50_minus": revnet.revnet50_minus,
     "vgg19_bn": vgg.vgg19_bn,
 }
-# The options that only some of them have.
-_OPTIONS = {
-    "resnet50": ("root_stride", "block_strides", "units"),
-    "revnet50": ("root_stride", "block_strides", "units", "reversible"),
-    "vgg19_bn": ("image_size",),
-}
 NAMES = tuple(_BUILDERS)
 
 
@@ -31,11 +28,11 @@ def build(
     *,
     widening_factor: int = 4,
     image_size: int = 224,
-    root_stride: int = 2,
-    block_strides: tuple[int, int, int] = (2, 2, 2),
+    root_stride: int = ROOT_STRIDE,
+    block_strides: tuple[int, int, int] = BLOCK_STRIDES,
     representation_size: int | None = None,
     weight_decay: float = 1e-4,
-    units: tuple[int, int, int, int] = (3, 4, 6, 3),
+    units: tuple[int, int, int, int] = UNITS,
     reversible: bool = True,
     synchronized_batch_norm: bool = False,
 ) -> keras.Model:
@@ -64,45 +61,64 @@ def build(
         `keras.utils.set_random_seed`. Layers have the same names in every build.
 
     Raises:
-        ValueError: an unknown name, a number that is no positive integer, a wrong number of
+        ValueError: an unknown name, a number that is not a positive integer, a wrong number of
             strides or units, an image too small for the strides, or an option that the
             architecture does not have.
     """
-    options = dict(locals())
-    del options["name"]
     if name not in NAMES:
         raise ValueError(f"unknown architecture {name!r}: must be one of {', '.join(NAMES)}")
-    _check_numbers(options)
-    own = _OPTIONS[name if name in _OPTIONS else name.split("_")[0]]
-    for option in ("root_stride", "block_strides", "units", "reversible"):
-        default = inspect.signature(build).parameters[option].default
-        given = options[option]
-        given = tuple(given) if isinstance(given, list) else given
-        if option not in own and given != default:
-            raise ValueError(f"{name} has no {option}: must be left at {default}, got {given}")
-    smallest = 32 if name == "vgg19_bn" else 2 * root_stride * math.prod(block_strides)
+    _check_integer("widening_factor", widening_factor)
+    _check_integer("image_size", image_size)
+    _check_integer("root_stride", root_stride)
+    if representation_size is not None and not _is_positive_integer(representation_size):
+        raise ValueError(
+            f"representation_size must be a positive integer or None, got {representation_size!r}"
+        )
+    _check_integers("block_strides", block_strides, 3)
+    _check_integers("units", units, 4)
+
+    smallest = 2 * root_stride * math.prod(block_strides)
+    own = {"root_stride": root_stride, "block_strides": block_strides, "units": units}
+    if name == "vgg19_bn":
+        _check_default(name, "root_stride", root_stride, ROOT_STRIDE)
+        _check_default(name, "block_strides", tuple(block_strides), BLOCK_STRIDES)
+        _check_default(name, "units", tuple(units), UNITS)
+        smallest = 32
+        own = {"image_size": image_size}
+    if name.startswith("revnet"):
+        own["reversible"] = reversible
+    else:
+        _check_default(name, "reversible", reversible, True)
     if image_size < smallest:
         raise ValueError(
             f"image_size must be at least {smallest} for the strides of {name}, got {image_size}"
         )
     if not weight_decay >= 0:
         raise ValueError(f"weight_decay must be at least 0, got {weight_decay}")
-    shared = "widening_factor", "representation_size", "weight_decay", "synchronized_batch_norm"
-    return _BUILDERS[name](**{key: value for key, value in options.items() if key in shared + own})
+    return _BUILDERS[name](
+        widening_factor=widening_factor,
+        representation_size=representation_size,
+        weight_decay=weight_decay,
+        synchronized_batch_norm=synchronized_batch_norm,
+        **own,
+    )
 
 
-def _check_numbers(options: dict) -> None:
-    for option in ("widening_factor", "image_size", "root_stride"):
-        if not _is_positive_integer(options[option]):
-            raise ValueError(f"{option} must be a positive integer, got {options[option]!r}")
-    size = options["representation_size"]
-    if size is not None and not _is_positive_integer(size):
-        raise ValueError(f"representation_size must be a positive integer or None, got {size!r}")
-    for option, length in {"block_strides": 3, "units": 4}.items():
-        values = options[option]
-        is_sequence = isinstance(values, tuple | list) and len(values) == length
-        if not is_sequence or not all(map(_is_positive_integer, values)):
-            raise ValueError(f"{option} must be {length} positive integers, got {values!r}")
+def _check_integer(option: str, value: object) -> None:
+    if not _is_positive_integer(value):
+        raise ValueError(f"{option} must be a positive integer, got {value!r}")
+
+
+def _check_integers(option: str, values: object, length: int) -> None:
+    is_sequence = isinstance(values, tuple | list) and len(values) == length
+    if not is_sequence or not all(map(_is_positive_integer, values)):
+        raise ValueError(f"{option} must be {length} positive integers, got {values!r}")
+
+
+def _check_default(name: str, option: str, given: object, default: object) -> None:
+    """Raises a ValueError for an option that the architecture does not have, unless unchanged."""
+    if given != default:
+        raise ValueError(f"{name} has no {option}: must be left at {default}, got {given}")
 
 
 def _is_positive_integer(value: object) -> bool:

@@ -25,7 +25,8 @@ class Downsampling(keras.layers.Layer):
     """Average pooling by the stride, then as many channels of zeros on both sides.
 
     (N, H, W, C) to (N, ceil(H/stride), ceil(W/stride), filters): what stands between two reversible
-    blocks. [C] A window that reaches over the border averages the pixels that it covers.
+    blocks. As in the released code, a window that reaches over the border averages the pixels that
+    it covers.
 
     Args:
         filters: number of output channels, at least C.

@@ -1,7 +1,7 @@
-"""A backbone out of an export: its layers from a file beside the graph, its weights from the rest.
+"""Loads a backbone from an export: its layers from a file beside the graph, and its weights.
 
-An export is a SavedModel, whose functions do without this code base. For those who have it, the
-directory also holds `assets/backbone.json`, Keras' own description of the network.
+An export is a SavedModel, whose functions do not need this code base. For users who have it, the
+directory also contains `assets/backbone.json`, Keras' description of the network.
 """
 
 import json
@@ -35,17 +35,17 @@ def load(path: str) -> keras.Model:
         Weights that were exported as float16 are widened.
 
     Raises:
-        ValueError: there is no SavedModel, or it is not one of this project's, or its weights do
-            not fit its description.
+        ValueError: there is no SavedModel, or it was not exported by this project, or its weights
+            do not match its description.
     """
     root = epath.Path(path)
     if not tf.saved_model.contains_saved_model(str(root)):
-        raise ValueError(f"{path} is no SavedModel: it should hold a saved_model.pb")
+        raise ValueError(f"{path} is not a SavedModel: it should hold a saved_model.pb")
     file = root / DESCRIPTION
     if not file.exists():
         raise ValueError(
             f"{path} does not describe its network (it has no {DESCRIPTION}): use "
-            "tf.saved_model.load, or export it anew with train.py"
+            "tf.saved_model.load, or export it again with train.py"
         )
     try:
         backbone = keras.models.model_from_json(file.read_text())

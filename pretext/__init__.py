@@ -16,7 +16,7 @@ def build(name: str, options: TaskOptions) -> PretextTask:
     """Makes the task called `name`.
 
     Raises:
-        ValueError: there is no such task, or an option does not suit it.
+        ValueError: there is no such task, or an option is invalid for it.
     """
     if name not in TASKS:
         raise ValueError(f"unknown task {name}: use one of {', '.join(TASKS)}")

@@ -37,9 +37,9 @@ DRAWS = 5  # of `distort`, per image: brightness, saturation, hue, contrast, ord
 def distort(images: tf.Tensor, draws: tf.Tensor, *, fast: bool = True) -> tf.Tensor:
     """Inception's random colour distortion, every image by its own draws.
 
-    Brightness is shifted by at most 32/255, saturation scaled by 0.5 … 1.5, hue turned by at most
-    0.2 of the circle, contrast scaled by 0.5 … 1.5, in one of four orders ([C]: TF-slim's
-    `distort_color`); the result is clipped once, at the end.
+    Brightness is shifted by at most 32/255, saturation scaled by 0.5 … 1.5, hue rotated by at most
+    0.2 of the circle, contrast scaled by 0.5 … 1.5, in one of four orders (TF-slim's
+    `distort_color`, as in the released code); the result is clipped once, at the end.
 
     Args:
         images: (N, H, W, 3) floats in [0, 1].
@@ -116,15 +116,15 @@ def adjust_hue(images: tf.Tensor, deltas: tf.Tensor) -> tf.Tensor:
 
 
 def grey(images: tf.Tensor, draws: tf.Tensor, probability: float = 2 / 3) -> tf.Tensor:
-    """Replaces images by the mean of their R, G and B, each where its draw is below `probability`.
+    """Converts to greyscale, the mean of R, G and B, each image whose draw is below `probability`.
 
-    The mean is taken in float ([C] overflows for exemplar, where it is taken in uint8), and every
-    patch decides for itself ([C] decides for the whole image).
+    The mean is taken in float, and each patch is converted or not by its own draw. (In the released
+    code the uint8 mean overflows for exemplar, and one draw decides for the whole image.)
 
     Args:
         images: (…, H, W, 3): views (N, H, W, 3) or patches (N, K, H, W, 3).
         draws: (…) uniform draws from [0, 1), one for each image or patch.
-        probability: of turning grey; 2/3 in the paper.
+        probability: of converting an image to greyscale; 2/3 in the paper.
 
     Returns:
         Float32 of the same shape.

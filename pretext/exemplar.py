@@ -1,9 +1,9 @@
 """Exemplar: every image is a class of its own (section 3.2; Dosovitskiy et al. 2014).
 
 Eight random augmentations of each image (translation, scale, aspect, flip, contrast and colour:
-the Inception recipe, all four colour operations; then grey with probability 2/3, standardised) are
-pulled together and pushed away from those of other images by a triplet loss with semi-hard
-negatives. The 1000-dimensional logits are the embedding, each scaled to length 1.
+the Inception recipe, all four colour operations; then converted to greyscale with probability 2/3,
+and standardised) are pulled together and pushed away from those of other images by a triplet loss
+with semi-hard negatives. The 1000-dimensional logits are the embedding, each scaled to length 1.
 """
 
 import keras
@@ -12,19 +12,20 @@ import tensorflow as tf
 from absl import logging
 
 from data import images as host
+from models.layers import WeightDecay
 from pretext import colour, replicas
 from pretext.task import Batch, Representations, TaskOptions, check_embedded_views
 from pretext.triplet import check_margin, semi_hard_triplet_loss
 
-DRAWS = colour.DRAWS + 1  # of a view: its colours, and whether it turns grey
+DRAWS = colour.DRAWS + 1  # of a view: its colours, and whether it is converted to greyscale
 HELD_OUT_VIEWS = 2
-CANDIDATES = 64  # that the other view of an image is retrieved from
+CANDIDATES = 64  # among which the other view of an image is retrieved
 
 
 class Exemplar:
     """The exemplar task; see `pretext.task.PretextTask` for what its parts mean.
 
-    The targets are the images' places in the batch, (N, views), −1 for what fills up a batch.
+    The targets are the images' indices in the batch, (N, views), −1 for padding.
 
     Raises:
         ValueError: fewer than two views per image, or an option is out of range.
@@ -53,7 +54,7 @@ class Exemplar:
         return {}
 
     def check_batch(self, images: int, replicas: int) -> None:
-        """Raises a ValueError, which names the flags, if a batch has no image to be pushed away.
+        """Raises a ValueError, which names the flags, if a batch has no negatives.
 
         Args:
             images: of a replica's batch or micro-batch.
@@ -70,7 +71,7 @@ class Exemplar:
         pre_logits = keras.Input((features,), name="pre_logits")
         logits = keras.layers.Dense(
             self.options.embedding_size,
-            kernel_regularizer=keras.regularizers.L2(0.5 * self.options.weight_decay),
+            kernel_regularizer=WeightDecay(self.options.weight_decay),
             dtype="float32",
             name="logits",
         )(pre_logits)
@@ -78,21 +79,21 @@ class Exemplar:
         return keras.Model({"pre_logits": pre_logits}, embedding, name="head")
 
     def views(self, batch: Batch, training: bool) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        """Held-out views are distorted too: to see through that is the task."""
+        """Held-out views are distorted too: to be invariant to that is the task."""
         views = batch["image"].shape[1]
         images = tf.reshape(batch["image"], (-1, *batch["image"].shape[2:]))
         draws = tf.reshape(batch["draws"][:, : views * DRAWS], (-1, DRAWS))
         images = colour.distort(tf.cast(images, tf.float32) / 255.0, draws, fast=False)
         images = colour.grey(images, draws[:, colour.DRAWS], self.options.grey_probability)
-        place = tf.range(tf.shape(batch["image"])[0])
-        targets = tf.tile(tf.where(batch["valid"] > 0, place, -1)[:, None], [1, views])
+        index = tf.range(tf.shape(batch["image"])[0])
+        targets = tf.tile(tf.where(batch["valid"] > 0, index, -1)[:, None], [1, views])
         return {"images": colour.standardise(images * 255.0)}, targets
 
     def loss(self, targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         """With global negatives, every replica computes the one loss of all replicas' images."""
         labels = tf.reshape(targets, [-1])
         if self.options.global_negatives:
-            # A place in a replica's batch names an image only together with the replica.
+            # An index in a replica's batch identifies an image only together with the replica.
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group
             first = tf.cast(replica, labels.dtype) * tf.shape(targets)[0]
             labels = tf.where(labels < 0, labels, labels + first)
@@ -129,20 +130,20 @@ def retrieval(targets: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
     (33 images with two views are enough), there are fewer to choose from. A tie is a failure.
 
     Args:
-        targets: (N, views) integers; −1 for images that are not there, which distract nobody.
+        targets: (N, views) integers; −1 for padding, which is never a candidate.
         embeddings: (N · views, D) of length 1, the views of an image side by side.
 
     Returns:
-        (N · views,) float32 of 0 and 1; chance is 1/64.
+        (N · views,) float32 of 0 and 1; chance level is 1/64.
     """
     views = targets.shape[1]
     by_image = tf.reshape(embeddings, (-1, views, embeddings.shape[-1]))
     next_view = tf.reduce_sum(by_image * tf.roll(by_image, -1, axis=1), axis=-1)
 
-    # How many images further on in the batch every image is, not counting those not there.
+    # How many images further on in the batch every image is, not counting padding.
     valid = targets[:, 0] >= 0
-    place = tf.cumsum(tf.cast(valid, tf.int32))
-    ahead = tf.math.floormod(place[None, :] - place[:, None], tf.maximum(place[-1], 1))
+    index = tf.cumsum(tf.cast(valid, tf.int32))
+    ahead = tf.math.floormod(index[None, :] - index[:, None], tf.maximum(index[-1], 1))
     order = (ahead[:, :, None] - 1) * views + tf.range(views)
     chosen = valid[None, :, None] & (order >= 0) & (order < CANDIDATES - 1)
 

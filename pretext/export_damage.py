@@ -1,7 +1,7 @@
-"""What is wrong with an export that is there: a copy cut short, a file of no bytes, flipped bits.
+"""Damage of an existing export: a truncated copy, an empty file, flipped bits.
 
-A run that has left its export is finished, so that whether one is there has to be told from all of
-its bytes that carry checksums, and not from its name.
+A run whose export exists is finished, so whether it exists is decided by all of its bytes that
+carry checksums, and not by its name.
 """
 
 import zipfile
@@ -11,15 +11,15 @@ from etils import epath
 from tensorflow.core.protobuf import saved_model_pb2
 
 from models import saved
-from programs import regular_files
-from programs.checkpoints import damage_of
-from programs.error_lines import reason
+from training import regular_files
+from training.checkpoints import damage_of
+from training.error_lines import reason
 
 
 def of_saved_model(path: epath.Path) -> str | None:
-    """What is wrong with a SavedModel's directory, in a few words; None if it is whole.
+    """What is wrong with a SavedModel's directory, in a few words; None if it is intact.
 
-    Its graph must be one, and all its variables must be there and fit their checksums.
+    Its graph must be valid, and all its variables must be present and match their checksums.
     """
     graph = path / tf.saved_model.SAVED_MODEL_FILENAME_PB
     if not graph.exists():
@@ -35,7 +35,7 @@ def of_saved_model(path: epath.Path) -> str | None:
 
 
 def of_keras_file(path: epath.Path) -> str | None:
-    """What is wrong with one of Keras' own files, a zip archive with checksums; None if nothing."""
+    """What is wrong with a Keras file, a zip archive with checksums; None if it is intact."""
     try:
         regular_files.check(path)
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:

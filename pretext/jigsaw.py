@@ -1,8 +1,8 @@
-"""Jigsaw: the network tells how nine patches were shuffled (section 3.2; Noroozi & Favaro 2016).
+"""Jigsaw: the network predicts how nine patches were shuffled (section 3.2; Noroozi & Favaro 2016).
 
-The nine patches of an image pass the network once. Their embeddings are concatenated in the order
-of each of 16 permutations, drawn for the image from a fixed set of 100, and a perceptron with a
-hidden layer says which permutation it is. ([C] draws 8 for a whole batch.)
+The nine patches of an image pass through the network once. Their embeddings are concatenated in the
+order of each of 16 permutations, drawn for the image from a fixed set of 100, and a perceptron with
+a hidden layer predicts which permutation it is. (The released code draws 8 for a whole batch.)
 """
 
 import keras
@@ -17,8 +17,8 @@ from pretext.task import Batch, TaskOptions
 class Jigsaw(PatchTask):
     """The jigsaw task; see `pretext.task.PretextTask` for what its parts mean.
 
-    The export carries `permutations`, int32, (permutations, patches): row r is the class r, and
-    its entry p the patch that stands in place p.
+    The export carries `permutations`, int32, (permutations, patches): row r is class r, and its
+    entry p is the patch in position p.
 
     Raises:
         ValueError: also if there are not as many permutations as asked for.
@@ -51,7 +51,7 @@ class Jigsaw(PatchTask):
         return keras.Model({"pre_logits": pre_logits, "permutations": order}, logits, name="head")
 
     def views(self, batch: Batch, training: bool) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        # The places of the largest draws are a random choice without repetition.
+        # The indices of the largest draws are a random choice without repetition.
         draws = batch["draws"][:, -len(self.permutations) :]
         chosen = tf.math.top_k(draws, self.options.permutations_per_image).indices
         inputs = {
@@ -61,7 +61,7 @@ class Jigsaw(PatchTask):
         return inputs, tf.reshape(chosen, [-1])
 
     def logits(self, backbone: keras.Model, head: keras.Model, images: tf.Tensor) -> tf.Tensor:
-        """Takes images for puzzles: (N, permutations), which order their patches stand in."""
+        """Takes images for puzzles: (N, permutations), the order in which their patches appear."""
         pre_logits = self.regular_pre_logits(backbone, images)
         as_they_stand = tf.broadcast_to(
             tf.range(self.patches), (tf.shape(images)[0], 1, self.patches)
@@ -70,7 +70,7 @@ class Jigsaw(PatchTask):
 
 
 def _permutations(options: TaskOptions) -> np.ndarray:
-    """The set to tell apart, from the file or else from the seed."""
+    """The set of permutations, from the file or else from the seed."""
     size, count = options.patches_per_side**2, options.permutations
     if not options.permutations_file:
         try:

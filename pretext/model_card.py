@@ -1,9 +1,12 @@
-"""The model card: what an export is, told to people who have nothing but its directory.
+"""The model card: what an export is, for people who have nothing but its directory.
 
-`eval.py` appends its results to it (`evaluate/model_card.py`).
+`model_card.md` is its text, with `$` before what is filled in here. `eval.py` appends its results
+(`evaluate/model_card.py`).
 """
 
 import dataclasses
+import pathlib
+import string
 from collections.abc import Callable
 
 import keras
@@ -13,23 +16,24 @@ import tensorflow as tf
 from pretext.patch_task import PatchTask
 from pretext.task import PretextTask, Representations
 
-# Where things lie on the machine that trained is nobody's business.
+TEMPLATE = pathlib.Path(__file__).with_name("model_card.md")
+# Paths on the machine that trained are private.
 PATHS = ("workdir", "data_dir", "permutations_file")
 SAMPLES = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What an export cannot know of itself.
+    """What is not known from the network itself.
 
     Attributes:
         flags: value by flag name, as in `flags.cfg`; `dataset`, `train_split` and `val_split` among
             them.
-        updates: how many the weights are after; 0 for an untrained network.
-        train_images: how many images it was trained on.
+        updates: the number of updates; 0 for an untrained network.
+        train_images: the number of images that it was trained on.
         metrics: the last pretext metrics on the validation images, by name (`val_accuracy`, …).
-        validation_images: how many these are.
-        shared_images: how many of them are among those that the network was trained on.
+        validation_images: the number of validation images.
+        shared_images: how many of them the network was trained on.
     """
 
     flags: dict[str, str]
@@ -42,10 +46,10 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
-    """A layer of the export, as found out by asking it.
+    """A layer of the export, as measured.
 
     Attributes:
-        shape: of the representation of one image of the size that it is probed with.
+        shape: of the representation of one image of the size at which it is probed.
         error: the largest difference to the float32 network's, relative to the largest value.
     """
 
@@ -78,7 +82,7 @@ def measure(
 
 
 def synthetic_images(count: int, size: int) -> tf.Tensor:
-    """Coloured noise with more of large than of small structures, as photographs have.
+    """Coloured noise with more power in large structures than in small ones, as in photographs.
 
     Returns:
         (count, size, size, 3) float32 that spans [0, 1], the same at every call.
@@ -113,38 +117,22 @@ def write(
     """
     view = task.eval_view
     size = backbone.input.shape[1]
-    parameters = sum(int(np.prod(variable.shape)) for variable in backbone.variables)
-    sides = f"{size}×{size} pixels only" if size == view.crop_size else "any H and W"
-    resize = f"the smaller side resized by area to {view.resize_size} pixels, then " * bool(
-        view.resize_size
+    resize = f"the smaller side resized by area to {view.resize_size} pixels, then "
+    return string.Template(TEMPLATE.read_text()).substitute(
+        architecture=backbone.name,
+        trained=_trained(task, run),
+        task=task.name,
+        parameters=f"{sum(int(np.prod(each.shape)) for each in backbone.variables):,}",
+        precision=precision,
+        data=_data(run),
+        metrics=_metrics(run),
+        sides=f"{size}×{size} pixels only" if size == view.crop_size else "any H and W",
+        resize=resize if view.resize_size else "",
+        crop_size=view.crop_size,
+        layers=_layers(measurement, precision),
+        patches=_patches(task),
+        flags=_flags(run),
     )
-    parts = [
-        f"# {backbone.name}, {_trained(task, run)}",
-        "An image representation, learned as in *Revisiting Self-Supervised Visual Representation "
-        "Learning* (Kolesnikov, Zhai and Beyer, CVPR 2019, arXiv 1901.09005). A TensorFlow "
-        "SavedModel; it needs TensorFlow and no other code.",
-        f"- **Pretext task**: {task.name}\n"
-        f"- **Architecture**: {backbone.name}, {parameters:,} parameters, kernels stored as "
-        f"{precision}\n"
-        f"- **Data**: {_data(run)}\n"
-        f"- **Pretext result**: {_metrics(run)}",
-        "## Input",
-        f"RGB images, float32 in [0, 1], (N, H, W, 3), {sides}; the network's own normalisation is "
-        "inside. Values outside of [0, 1] are refused: divide 8-bit pixels by 255. It is probed "
-        f"with {resize}the central {view.crop_size}×{view.crop_size}; the signatures that take "
-        "encoded files do the same themselves.",
-        "## Layers",
-        _layers(measurement, view.crop_size, precision) + _patches(task),
-        "## Use",
-        _use(),
-        "## Flags",
-        _flags(run),
-        "## Licence",
-        "The code that made this file is under the Apache License 2.0. That says nothing about the "
-        "weights: they are learned from the images named above, whose terms decide what may be "
-        "done with them.",
-    ]
-    return "\n\n".join(parts) + "\n"
 
 
 def _trained(task: PretextTask, run: Run | None) -> str:
@@ -188,10 +176,9 @@ def _measured_on(run: Run) -> str:
     )
 
 
-def _layers(measurement: dict[str, Measurement], crop_size: int, precision: str) -> str:
-    text = f"Of an image of {crop_size}×{crop_size} pixels:\n\n"
+def _layers(measurement: dict[str, Measurement], precision: str) -> str:
     with_error = precision != "float32"
-    text += "| layer | shape | values |" + " float16 error |" * with_error
+    text = "| layer | shape | values |" + " float16 error |" * with_error
     text += "\n| --- | --- | ---: |" + " ---: |" * with_error
     for name, layer in measurement.items():
         shape = " × ".join(map(str, layer.shape))
@@ -215,18 +202,6 @@ def _patches(task: PretextTask) -> str:
         f"{task.patches} × the shapes above: a probe of a map pools the map of each patch, and "
         "averages then."
     )
-
-
-def _use() -> str:
-    return """```python
-import tensorflow as tf
-
-model = tf.saved_model.load(".")  # this directory; or hub.load
-pre_logits = model(images)  # training=True for fine-tuning
-layers = model.representation(images)  # the dict of the layers above
-layers = model.signatures["serving_bytes"](tf.constant([open("photo.jpg", "rb").read()]))
-weights, penalty = model.trainable_variables, model.regularization_losses[0]()
-```"""
 
 
 def _flags(run: Run | None) -> str:

@@ -1,4 +1,4 @@
-"""The network that a task is solved with: the user's choice, and what the task asks for."""
+"""The backbone of a task: the user's options and the task's requirements combined."""
 
 import dataclasses
 
@@ -7,46 +7,44 @@ import keras
 import models
 from pretext import precision
 from pretext.task import PretextTask
-from programs.options import option
+from training.options import option
 
 
 @dataclasses.dataclass(frozen=True)
 class NetworkOptions:
-    """Which network is trained, and in what arithmetic."""
+    """Which network is trained, and in what precision."""
 
     architecture: str = option("resnet50_v2", f"The network: {', '.join(models.NAMES)}.")
     widening_factor: int = option(
-        4, "k, which multiplies every number of channels.", minimum=1, maximum=1024
+        4, "k, which multiplies all numbers of channels.", minimum=1, maximum=1024
     )
     representation_size: int = option(
         0,
-        "Size of an extra linear layer that makes pre_logits; 0 for none.",
+        "Size of an extra linear layer that produces pre_logits; 0: no such layer.",
         minimum=0,
         maximum=1_000_000,
     )
     weight_decay: float = option(
         1e-4,
-        "Of kernels, as 0.5 · weight_decay · ‖W‖²; RevNet's root has none, the perceptron of "
-        "jigsaw and relative_patch_location its own 5e-4.",
+        "Weight decay of kernels, as 0.5 · weight_decay · ‖W‖²; RevNet's root convolution has "
+        "none, the perceptron of jigsaw and relative_patch_location its own 5e-4.",
         minimum=0,
         maximum=1e6,
     )
     precision: str = option(
         "float32",
-        "What convolutions are computed in; variables, statistics and losses are float32.",
+        "What convolutions are computed in; variables, statistics and losses stay float32.",
         choices=tuple(precision.POLICIES),
     )
-    synchronized_batch_norm: bool = option(
-        False, "Normalise by the statistics of all devices' batches."
-    )
+    synchronized_batch_norm: bool = option(False, "Share the batch statistics of all devices.")
 
 
 def build_backbone(task: PretextTask, options: NetworkOptions, image_size: int) -> keras.Model:
     """The backbone for a task, as `models.build` makes it, in Keras' current dtype policy.
 
     Args:
-        task: what may ask for other strides and smaller images.
-        options: the user's choice.
+        task: may require other strides and smaller images.
+        options: the user's options.
         image_size: pixels of the sides of a whole view.
 
     Raises:

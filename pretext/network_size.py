@@ -1,6 +1,6 @@
-"""Whether a network can be trained in this machine's memory, told before any of it is taken.
+"""Whether a network can be trained in this machine's memory, decided before any is allocated.
 
-A machine that is asked for more than it has may kill the run, or others, without a word.
+A machine that runs out of memory may kill this run, or others, without a message.
 """
 
 import concurrent.futures
@@ -9,9 +9,9 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from programs import devices, out_of_memory
+from training import devices
 
-# Weights, gradients and velocities; float32.
+# A weight, its gradient and its velocity, in float32.
 BYTES_PER_WEIGHT = 3 * 4
 
 
@@ -20,21 +20,21 @@ def check(build: Callable[[], keras.Model], memory: int | None) -> None:
 
     Args:
         build: makes the model.
-        memory: bytes that there are; None if that is not known.
+        memory: bytes available; None if unknown.
 
     Raises:
-        MemoryError: weights, gradients and velocities alone take more.
+        MemoryError: weights, gradients and velocities alone need more.
     """
     if memory is None:
         return
-    # In a thread of its own, because Keras keeps a list, by thread, of variables to make later.
+    # In a thread of its own, because Keras keeps a list of variables to create later by thread.
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
         weights = thread.submit(_count, build).result()
     if weights * BYTES_PER_WEIGHT > memory:
-        raise out_of_memory.Explained(
-            f"the network has {weights:,} weights, and to train it takes "
-            f"{devices.size(weights * BYTES_PER_WEIGHT)} without its activations: more than the "
-            f"{devices.size(memory)} that there are; use a smaller --widening_factor, or smaller "
+        raise devices.OutOfMemory(
+            f"the network has {weights:,} weights, and training it takes "
+            f"{devices.size(weights * BYTES_PER_WEIGHT)} even without activations: more than the "
+            f"{devices.size(memory)} available; use a smaller --widening_factor, or smaller "
             "layers of the task"
         )
 

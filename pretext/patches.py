@@ -1,8 +1,8 @@
 """What the patch tasks make of images: patches cut, coloured and paired on the device.
 
 Jigsaw and relative patch location (paper section 3.2) divide a crop into a grid of cells and take
-one patch from each, at a random place in its cell, so that patches never join: 255×255 pixels give
-3×3 cells of 85×85 and patches of 64×64, with gaps of up to 42 pixels between them. Patches are
+one patch from each, at a random position in its cell, so that patches never touch: 255×255 pixels
+give 3×3 cells of 85×85 and patches of 64×64, with gaps of up to 42 pixels between them. Patches are
 numbered row by row; K is their number. All randomness comes as draws, one array per batch.
 """
 
@@ -16,8 +16,8 @@ DRAWS = 3  # of `random_patches`, per patch: vertical offset, horizontal offset,
 def check(crop_size: int, patch_size: int, patches_per_side: int) -> None:
     """Raises a ValueError unless random patches can be cut from crops of that size.
 
-    The patches have to be smaller than their cells: patches that always touch can be told apart by
-    the lines that go on across their borders.
+    The patches have to be smaller than their cells: patches that always touch can be located by
+    the lines that continue across their borders.
     """
     cell = _cell(crop_size, patch_size, patches_per_side)
     if cell == patch_size:
@@ -41,10 +41,10 @@ def random_patches(
     Args:
         images: (N, S, S, 3) crops with values 0 … 255, uint8 or float.
         draws: (N, K · DRAWS) uniform draws from [0, 1): two offsets (see `cut`) and one for
-            turning grey, for each patch.
+            greyscale, for each patch.
         patches_per_side: of the grid; K is its square.
         patch_size: pixels a side.
-        grey_probability: of a patch to turn grey.
+        grey_probability: of converting a patch to greyscale.
 
     Returns:
         (N, K, patch_size, patch_size, 3) float32.
@@ -74,11 +74,11 @@ def regular_patches(
 def cut(
     images: tf.Tensor, offsets: tf.Tensor, *, patches_per_side: int, patch_size: int
 ) -> tf.Tensor:
-    """Cuts one patch from every cell, at a random place.
+    """Cuts one patch from every cell, at a random position.
 
     A cell has S // patches_per_side pixels a side; what is left of S lies at the right and at the
     bottom and is not used. A draw u puts the patch floor(u · (cell − patch_size + 1)) pixels from
-    its cell's top or left: every whole offset from 0 to cell − patch_size has the same chance.
+    its cell's top or left: all whole offsets from 0 to cell − patch_size are equally likely.
 
     Args:
         images: (N, S, S, 3) of any dtype. Cut uint8 and widen afterwards: that moves fewer bytes.
@@ -168,8 +168,8 @@ def average(representations: dict[str, tf.Tensor], patches: int) -> dict[str, tf
 def concatenate_permuted(embeddings: tf.Tensor, permutations: tf.Tensor) -> tf.Tensor:
     """Concatenates the embeddings of an image's patches in the order of each permutation.
 
-    [C] The patch is the fastest index: value c · K + p is channel c of the patch that the
-    permutation puts in place p.
+    As in the released code, the patch is the fastest index: value c · K + p is channel c of the
+    patch that the permutation puts in position p.
 
     Args:
         embeddings: (N, K, C), one for each patch.
@@ -180,15 +180,15 @@ def concatenate_permuted(embeddings: tf.Tensor, permutations: tf.Tensor) -> tf.T
     """
     ordered = tf.gather(embeddings, permutations, axis=1, batch_dims=1)  # (N, P, K, C)
     ordered = tf.transpose(ordered, (0, 1, 3, 2))
-    places, channels = permutations.shape[-1], embeddings.shape[-1]
-    return tf.reshape(ordered, (-1, permutations.shape[1], channels * places))
+    positions, channels = permutations.shape[-1], embeddings.shape[-1]
+    return tf.reshape(ordered, (-1, permutations.shape[1], channels * positions))
 
 
 def pairs(embeddings: tf.Tensor) -> tf.Tensor:
     """Pairs every outer patch with the centre one, in the order of the outer patches.
 
-    [C] As in `concatenate_permuted` the patch is the fastest index: value 2c is channel c of the
-    outer patch, 2c + 1 that of the centre.
+    As in `concatenate_permuted`, and in the released code, the patch is the fastest index: value 2c
+    is channel c of the outer patch, 2c + 1 that of the centre.
 
     Takes (N, K, C) and returns (N, K − 1, 2C); raises a ValueError if K has no centre.
     """

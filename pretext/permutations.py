@@ -1,9 +1,9 @@
-"""The permutations that the jigsaw task tells apart (paper section 3.2; Noroozi & Favaro 2016).
+"""The permutations that jigsaw classifies (paper, section 3.2; Noroozi & Favaro 2016).
 
 The study uses the published file of 100 permutations of nine patches. They are chosen greedily:
 start from a random permutation and add, again and again, the one with the largest mean Hamming
 distance to those chosen so far. The same procedure, from a seed, gives sets with the file's
-statistics: two permutations differ in 8.08 of the 9 places on average, and in 2 at least.
+statistics: two permutations differ in 8.08 of the 9 positions on average, and in at least 2.
 """
 
 import itertools
@@ -12,7 +12,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from programs import regular_files
+from training import regular_files
 
 LARGEST_ENUMERATED_SIZE = 9  # 9! = 362 880 permutations; 10! would take ten times the memory.
 CANDIDATES_OF_LARGER_SIZES = 200_000
@@ -23,10 +23,10 @@ def generate(count: int = 100, size: int = 9, seed: int = 0) -> np.ndarray:
 
     Among equally distant candidates the first in lexicographic order is taken; at random (ties
     broken by the seed) the minimum would be 3 for some seeds, not the published 2. The seed chooses
-    the first permutation and the order of the places, which changes no distance. Candidates are all
-    permutations up to nine patches, beyond that 200 000 random ones. The result depends on nothing
-    but the arguments: all is integer arithmetic on the raw output of PCG64, which NumPy keeps
-    stable.
+    the first permutation and the order of the positions, which changes no distance. Candidates are
+    all permutations up to nine patches, beyond that 200 000 random ones. The result depends on
+    nothing but the arguments: all is integer arithmetic on the raw output of PCG64, which NumPy
+    keeps stable.
 
     Returns:
         (count, size) int32, every row a permutation of 0 … size − 1, all different.
@@ -50,11 +50,11 @@ def generate(count: int = 100, size: int = 9, seed: int = 0) -> np.ndarray:
 
     random = np.random.PCG64(seed)
     candidates = _candidates(size, random)
-    places = np.ascontiguousarray(candidates.T)  # long rows: three times as fast to compare
+    positions = np.ascontiguousarray(candidates.T)  # long rows: three times as fast to compare
     chosen = [int(random.random_raw() % len(candidates))]
     distance = np.zeros(len(candidates), np.int32)  # the sum over the chosen ones
     for _ in range(count - 1):
-        distance += (places != places[:, chosen[-1:]]).sum(axis=0, dtype=np.int32)
+        distance += (positions != positions[:, chosen[-1:]]).sum(axis=0, dtype=np.int32)
         distance[chosen] = -1  # never again
         chosen.append(int(distance.argmax()))
     order = random.random_raw(size).argsort(kind="stable")
@@ -90,19 +90,21 @@ def read_file(path: str) -> np.ndarray:
     except tf.errors.OpError as error:
         raise ValueError(f"cannot read the permutations file {path}: {error.message}") from None
     if len(content) < 8 or len(content) % 4:
-        raise ValueError(f"{path} is no permutations file: {len(content)} bytes are no int32 table")
+        raise ValueError(
+            f"{path} is not a permutations file: {len(content)} bytes are not an int32 table"
+        )
     values = np.frombuffer(content, "<i4")
     count, size = (int(value) for value in values[:2])
     if count < 2 or size < 2 or len(values) != 2 + count * size:
         raise ValueError(
-            f"{path} is no permutations file: its header says {count} permutations of {size} "
+            f"{path} is not a permutations file: its header says {count} permutations of {size} "
             f"patches, but {len(values) - 2} numbers follow"
         )
     permutations = values[2:].reshape(count, size).astype(np.int32) - 1
     wrong = (np.sort(permutations, axis=1) != np.arange(size)).any(axis=1)
     if wrong.any():
         row = int(wrong.argmax())
-        raise ValueError(f"{path}: row {row + 1} is no permutation of 1 … {size}")
+        raise ValueError(f"{path}: row {row + 1} is not a permutation of 1 … {size}")
     if len(np.unique(permutations, axis=0)) < count:
         raise ValueError(f"{path}: some of its {count} permutations are the same")
     return permutations

@@ -30,7 +30,7 @@ class LossScale:
 
     The scale doubles after `growth_steps` updates in a row with finite gradients, and halves when
     a gradient is not finite. That update is then left out: its gradients become NaN, all of them,
-    on all replicas, and `optimisation.momentum.Momentum` takes none of them.
+    on all replicas, and `training.momentum.Momentum` takes none of them.
 
     Args:
         initial: the first scale.

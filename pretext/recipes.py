@@ -1,6 +1,6 @@
-"""What the paper gives each task where its user says nothing (section 3.2, its supplement).
+"""The paper's sizes and schedule of each task, the defaults (section 3.2 and supplement).
 
-The flags whose default is `auto` take their values from here; `flags.cfg` holds what they became.
+Flags whose default is `auto` take their values from here; `flags.cfg` holds the resolved values.
 """
 
 import dataclasses
@@ -42,7 +42,7 @@ def values(task: str, epochs: int) -> dict[str, object]:
 
     Args:
         task: the pretext task.
-        epochs: how many are trained; decays and warm-up keep their places in proportion.
+        epochs: the number trained for; decays and warm-up are moved in proportion.
 
     Raises:
         ValueError: there is no such task.

@@ -1,8 +1,8 @@
-"""Relative patch location: where does a patch lie, seen from the centre? (section 3.2)
+"""Relative patch location: in which direction from the centre does a patch lie? (section 3.2)
 
-The task is that of Doersch et al. (2015). The nine patches of an image pass the network once;
-each of the eight outer patches is paired with the centre one, and a perceptron with a hidden layer
-says in which of the eight directions it lies.
+The task is that of Doersch et al. (2015). The nine patches of an image pass through the network
+once; each of the eight outer patches is paired with the centre one, and a perceptron with a hidden
+layer predicts in which of the eight directions it lies.
 """
 
 import keras

@@ -1,4 +1,4 @@
-"""What replicas tell each other beyond their gradients."""
+"""Values that every replica gets from all of them, for a loss over the batch of all replicas."""
 
 import tensorflow as tf
 
@@ -23,14 +23,3 @@ def gather(values: tf.Tensor) -> tf.Tensor:
     parts = tf.tensordot(own, values, axes=0)
     everything = context.all_reduce(tf.distribute.ReduceOp.SUM, parts)
     return tf.reshape(everything, (-1, *values.shape[1:]))
-
-
-def mean(values: list[tf.Tensor]) -> list[tf.Tensor]:
-    """The mean over replicas of each of some float32 tensors, in one reduction for all of them."""
-    context = tf.distribute.get_replica_context()
-    if context.num_replicas_in_sync == 1:
-        return values
-    packed = tf.concat([tf.reshape(value, [-1]) for value in values], axis=0)
-    packed = context.all_reduce(tf.distribute.ReduceOp.MEAN, packed)
-    parts = tf.split(packed, [value.shape.num_elements() for value in values])
-    return [tf.reshape(part, value.shape) for part, value in zip(parts, values, strict=True)]

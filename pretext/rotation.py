@@ -1,15 +1,15 @@
-"""Rotation: the network tells by how much an image was turned (section 3.2; Gidaris et al. 2018).
+"""Rotation: the network predicts by how much an image was rotated (section 3.2; Gidaris et al.
+2018).
 
-All four copies of an image, turned by 0°, 90°, 180° and 270°, are in the batch, and a softmax over
-four classes says which is which. Turning comes last, after every resize and crop, so that nothing
-but the content of the image gives the answer away.
+All four copies of an image, rotated by 0°, 90°, 180° and 270°, are in the batch, and a softmax over
+four classes predicts the rotation. Rotating comes last, after every resize and crop, so that
+nothing but the content of the image gives the answer away.
 """
 
 import keras
 import tensorflow as tf
 
-from pretext.classification import linear_head
-from pretext.task import Batch
+from pretext.task import Batch, linear_head
 from pretext.whole_images import WholeImageTask
 
 TURNS = 4
@@ -30,7 +30,7 @@ class Rotation(WholeImageTask):
 
 
 def turn(images: tf.Tensor) -> tf.Tensor:
-    """All four turns of every image, the turns of one image side by side.
+    """All four rotations of every image, those of one image side by side.
 
     Args:
         images: (N, S, S, C), square.

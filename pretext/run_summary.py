@@ -1,7 +1,7 @@
-"""What a run is about to do, in a few lines before it does it.
+"""What a run is about to do, in a few lines before it starts.
 
-They say what was resolved and not what was typed: devices, images, updates, the learning rate, what
-the pretext metrics are measured on, and the room on the disk.
+They state the resolved values: devices, images, updates, the learning rate, what the pretext
+metrics are measured on, and the disk space.
 """
 
 import dataclasses
@@ -12,10 +12,10 @@ from absl import logging
 from etils import epath
 
 from data.records import Records
-from optimisation.schedule import WarmupPiecewise
 from pretext.trainer import PretextTrainer
-from programs import devices
-from programs.checkpoints import KEPT
+from training import devices
+from training.checkpoints import KEPT
+from training.schedule import WarmupPiecewise
 
 BYTES = 4  # of a float32
 
@@ -52,9 +52,9 @@ class Summary:
         """The text, a line for each thing.
 
         Args:
-            strategy: what the run computes on.
+            strategy: the devices of the run.
             precision: in which convolutions are computed.
-            free: bytes of room on the disk, where that can be known.
+            free: free bytes on the disk; None if unknown.
         """
         parts = {
             "devices": f"{devices.describe(strategy)}, computing in {precision}",
@@ -67,7 +67,7 @@ class Summary:
         return "\n".join(f"{name}: {text}" for name, text in parts.items())
 
     def warnings(self, free: int | None) -> list[str]:
-        """What a user would want to know before hours are spent; a line each."""
+        """What a user would want to know before spending hours; a line each."""
         found = schedule_warnings(self.rate, self.steps_per_epoch, self.epochs)
         if self.shared:
             found.append(
@@ -92,7 +92,7 @@ class Summary:
 
     @property
     def bytes_on_disk(self) -> int:
-        """At the most: the kept checkpoints and one that is being written, and the exports."""
+        """At most: the checkpoints kept, the one being written, and the exports."""
         kernels = _bytes(v for v in self.trainer.trainable_variables if len(v.shape) > 1)
         halved = kernels // 2 if self.export_precision == "float16" else 0
         export = _bytes(self.trainer.variables) - halved
@@ -152,20 +152,20 @@ def describe_rate(rate: WarmupPiecewise, steps_per_epoch: int) -> str:
 
 
 def schedule_warnings(rate: WarmupPiecewise, steps_per_epoch: int, epochs: int) -> list[str]:
-    """What of a schedule a run of so many epochs never comes to."""
+    """The parts of a schedule that a run of so many epochs never reaches."""
     found = []
     steps = steps_per_epoch * epochs
     if rate.warmup_steps > steps:
         found.append(
             f"--warmup_epochs={rate.warmup_steps / steps_per_epoch:.3g} is longer than --epochs="
-            f"{epochs}: the learning rate never comes to {rate.learning_rate:g}"
+            f"{epochs}: the learning rate never reaches {rate.learning_rate:g}"
         )
     late = [boundary for boundary in rate.boundaries if boundary >= steps]
     if late:
         after = ",".join(f"{boundary / steps_per_epoch:.3g}" for boundary in late)
         found.append(
             f"--decay_epochs={after}: decays that do not come before the end of --epochs={epochs} "
-            "change nothing"
+            "have no effect"
         )
     return found
 

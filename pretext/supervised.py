@@ -1,13 +1,12 @@
 """The supervised baseline: the same training with labels instead of a pretext task.
 
-[C] ResNet50, batch 256, learning rate 0.1, 90 epochs with decays after 30, 60 and 80.
+Released code: ResNet50, batch 256, learning rate 0.1, 90 epochs with decays after 30, 60 and 80.
 """
 
 import keras
 import tensorflow as tf
 
-from pretext.classification import linear_head
-from pretext.task import Batch, TaskOptions
+from pretext.task import Batch, TaskOptions, linear_head
 from pretext.whole_images import WholeImageTask
 
 

@@ -2,8 +2,8 @@
 
 Semi-hard mining (Schroff et al., FaceNet, 2015) compares every positive pair of a batch with every
 negative of its anchor. Written with whole tensors this takes B×B×B values, which at the batch of
-the exemplar task (512 images × 8 views, paper section 3.2) is 256 GiB. The loss here walks over the
-positives instead: one B×B comparison for the first positive of all anchors, one for the second,
+the exemplar task (512 images × 8 views; paper, section 3.2) is 256 GiB. The loss here walks over
+the positives instead: one B×B comparison for the first positive of all anchors, one for the second,
 and so on, as often as the largest class has members. The gradient is gathered on the way, so
 nothing of the walk is kept for the backward pass.
 """
@@ -23,7 +23,8 @@ def semi_hard_triplet_loss(
     farthest negative of the anchor; where the anchor has no negative at all, D(a, n) counts as 0.
     These are the values of TF-slim and TensorFlow Addons ("squared-L2"), also in their gradients:
     negatives at the same distance share it equally. The embeddings are taken as they are: normalise
-    them before ([C] normalises over the batch axis, an error; see the README).
+    them before. (The released code normalises over the batch axis, which is an error; see the
+    README.)
 
     Args:
         embeddings: (B, D) floats, computed in float32 whatever their dtype.
@@ -78,7 +79,7 @@ def _loss_and_pull(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The loss and its derivative with respect to every entry of the distance matrix."""
     distances = squared_distances(points)
-    # −1 marks what is no negative: it is below every distance, so no comparison picks it.
+    # −1 marks what is not a negative: it is below every distance, so no comparison picks it.
     negatives = tf.where(labels[:, None] == labels[None, :], -1.0, distances)
     farthest = tf.maximum(tf.reduce_max(negatives, axis=1), 0.0)
 

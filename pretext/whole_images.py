@@ -9,12 +9,18 @@ import tensorflow as tf
 
 from data import images as host
 from pretext import colour
-from pretext.classification import ACCURACIES, accuracies, cross_entropy
-from pretext.task import Batch, Representations, TaskOptions
+from pretext.task import (
+    ACCURACIES,
+    Batch,
+    Representations,
+    TaskOptions,
+    accuracies,
+    cross_entropy,
+)
 
 
 class WholeImageTask:
-    """The half of a `pretext.task.PretextTask` that both tasks have.
+    """The part of a `pretext.task.PretextTask` that both tasks share.
 
     The host cuts out an Inception crop, or a random square with `--augmentation=crop`, and the
     centre for everything but training (resized as for training to measure the task, by area for
@@ -47,7 +53,7 @@ class WholeImageTask:
         return normalise(images)
 
     def check_batch(self, images: int, replicas: int) -> None:
-        """One image is enough: its views are told apart."""
+        """One image is enough: the task distinguishes its views."""
 
     def loss(self, targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         return cross_entropy(targets, logits)

@@ -1,37 +1,38 @@
 """What the figures share: colours, markers, panels and their legend."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 
 import matplotlib.pyplot as plt
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from studies.exhibits import TASKS, label, words
-from studies.statistics import Spread
+from studies.table import label
 
 MARKERS = "os^Dv*PX"
 LINES = ("-", "--", ":", "-.")
 
 
-def colour(name: str, order: Iterable[str]) -> str:
+def colour(name: str, order: Sequence[str]) -> str:
     """The colour of a name, the same in all figures."""
-    names = list(order)
-    return f"C{names.index(name) if name in names else len(names)}"
+    return f"C{order.index(name) if name in order else len(order)}"
 
 
-def scatter(
-    axes: Axes, x: list[Spread], y: list[Spread], name: str, order: Iterable[str] = TASKS
-) -> None:
-    """Points with the spread of both coordinates."""
-    names, name = [words(each) for each in order], words(name)
+def marker(name: str, order: Sequence[str]) -> str:
+    """The marker of a name, the same in all figures."""
+    return MARKERS[order.index(name) % len(MARKERS) if name in order else 0]
+
+
+def scatter(axes: Axes, x: pd.DataFrame, y: pd.DataFrame, name: str, order: Sequence[str]) -> None:
+    """Points with the spread of both coordinates: frames with `mean` and `std`."""
     axes.errorbar(
-        [value.mean for value in x],
-        [value.mean for value in y],
-        [value.deviation or 0 for value in y],
-        [value.deviation or 0 for value in x],
-        fmt=MARKERS[names.index(name) % len(MARKERS) if name in names else 0],
-        color=colour(name, names),
+        x["mean"],
+        y["mean"],
+        y["std"].fillna(0),
+        x["std"].fillna(0),
+        fmt=marker(name, order),
+        color=colour(name, order),
         markersize=5,
         linewidth=0.8,
         label=label(name),
@@ -49,10 +50,30 @@ def percent_axes(axes: Axes, x: str, y: str) -> None:
     axes.grid(alpha=0.3)
 
 
-def panels_of(count: int, share_y: bool = False) -> tuple[Figure, list[Axes]]:
-    """A figure of so many panels, four in a row, with room for a legend below."""
-    columns = max(1, min(count, 4))
-    rows = -(-max(count, 1) // columns)
+def percent_of_lines(axes: Axes, title: str, grid: str = "both") -> None:
+    """A title, and accuracies in per cent on the vertical axis."""
+    axes.set_title("\n".join(map(label, title.split("\n"))), fontsize=9)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.grid(axis=grid, alpha=0.3)
+
+
+def panels(
+    frame: pd.DataFrame, by: list[str], share_y: bool = False
+) -> tuple[Figure, Iterator[tuple[Axes, tuple, pd.DataFrame]]]:
+    """A figure with a panel for every combination of values, four in a row, and a legend below.
+
+    Args:
+        frame: what to draw; its rows are in order.
+        by: the columns whose combinations have a panel each.
+        share_y: whether all have one vertical axis.
+
+    Returns:
+        The figure; and for every panel its axes, the values and their rows. The legend is made
+        when all have been drawn.
+    """
+    groups = list(frame.groupby(by, sort=False))
+    columns = max(1, min(len(groups), 4))
+    rows = -(-max(len(groups), 1) // columns)
     figure, axes = plt.subplots(
         rows,
         columns,
@@ -61,13 +82,18 @@ def panels_of(count: int, share_y: bool = False) -> tuple[Figure, list[Axes]]:
         sharey=share_y,
         layout="constrained",
     )
-    flat = list(axes.flat)
-    for unused in flat[count:]:
+    for unused in list(axes.flat)[len(groups) :]:
         unused.axis("off")
-    return figure, flat[:count]
+
+    def each() -> Iterator[tuple[Axes, tuple, pd.DataFrame]]:
+        for panel, (values, here) in zip(axes.flat, groups, strict=False):
+            yield panel, values, here
+        _legend(figure, list(axes.flat)[: len(groups)])
+
+    return figure, each()
 
 
-def legend_of(figure: Figure, all_axes: list[Axes]) -> None:
+def _legend(figure: Figure, all_axes: list[Axes]) -> None:
     """One legend for all panels, below them."""
     found = {}
     for axes in all_axes:

@@ -2,30 +2,34 @@
 
 import difflib
 import os
+from collections.abc import Mapping
 
 from absl import flags
 from etils import epath
 
-from programs.regular_files import is_regular
+from training.regular_files import is_regular
+
+# Where things are, which does not change a result.
+PLACES = ("workdir", "data_dir", "saved_model", "representations_dir", "flagfile")
 
 
 def lines_of(path: str, flag: str = "") -> list[str]:
-    """The lines of a flag file that are no comments.
+    """The lines of a flag file that are not comments.
 
     Args:
         path: the file.
         flag: what named it, for messages.
 
     Raises:
-        ValueError: it is not there, or is no file of text.
+        ValueError: it is not there, or is not a text file.
     """
     file = epath.Path(path)
     if not is_regular(file):
-        raise ValueError(f"{flag}{path} {'is no file' if file.exists() else _missing(file)}")
+        raise ValueError(f"{flag}{path} {'is not a file' if file.exists() else _missing(file)}")
     try:
         lines = [line.strip() for line in file.read_text().splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+        reason = getattr(error, "strerror", None) or "it is not text"
         raise ValueError(f"{flag}{path} cannot be read: {reason}") from error
     return [line for line in lines if line and not line.startswith(("#", "//"))]
 
@@ -38,7 +42,7 @@ def check(path: str, parents: tuple[str, ...] = ()) -> None:
         parents: those that include it, from the outermost.
 
     Raises:
-        ValueError: one is not there, is no file of text, or includes itself.
+        ValueError: one is not there, is not a text file, or includes itself.
     """
     lines = lines_of(path, f"{parents[-1]} includes " if parents else "")
     here = (*parents, path)
@@ -53,7 +57,7 @@ def check(path: str, parents: tuple[str, ...] = ()) -> None:
 def read(lines: list[str]) -> dict[str, str]:
     """The values of `--name=value` lines; the last one of a name counts.
 
-    `--name` and `--noname` are booleans; lines that do not begin with `--` are no flags.
+    `--name` and `--noname` are booleans; lines that do not begin with `--` are not flags.
     """
     found = {}
     for line in lines:
@@ -75,6 +79,15 @@ def expand(command_line: tuple[str, ...]) -> dict[str, str]:
         return read(flags.FlagValues().read_flags_from_files(list(command_line)))
     except flags.Error as error:
         raise ValueError(f"{command_line[0]}: {error}") from error
+
+
+def agree(there: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Whether a run's flags are those that a plan has for it, wherever things are."""
+    return all(
+        name in there and same(there[name], value)
+        for name, value in wanted.items()
+        if name not in PLACES
+    )
 
 
 def same(text: str, other: str) -> bool:

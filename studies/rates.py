@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from studies import run_files
-from studies.place import Place
 from studies.runs import Job, Pair, Run, rate_text
+from studies.study_directory import StudyDirectory
 
 # What the last line of a run says that gave up because of its learning rate.
 NOT_FINITE = "is not finite"
@@ -78,9 +78,9 @@ def _candidate(base: Job, rate: float) -> Job:
     return dataclasses.replace(base.at_rate(rate), evaluations=())
 
 
-def decide(choice: Choice, place: Place) -> Decision:
+def decide(choice: Choice, study: StudyDirectory) -> Decision:
     """What the candidates' run directories tell."""
-    outcomes = {rate: _outcome(job, place) for rate, job in choice.candidates.items()}
+    outcomes = {rate: _outcome(job, study) for rate, job in choice.candidates.items()}
     known = {rate: o.accuracy for rate, o in outcomes.items() if o.accuracy is not None}
     unsettled = [
         f"{rate_text(rate)} ({outcome.reason})"
@@ -94,9 +94,9 @@ def decide(choice: Choice, place: Place) -> Decision:
     return Decision(outcomes, max(known, key=lambda rate: known[rate]), "")
 
 
-def has_diverged(run: Run, place: Place) -> bool:
+def has_diverged(run: Run, study: StudyDirectory) -> bool:
     """Whether a run ended because its loss was not finite, and not that of another plan's flags."""
-    return place.was_begun(run) and NOT_FINITE in place.last_line(run)
+    return study.was_begun(run) and NOT_FINITE in study.last_line(run)
 
 
 def settle(jobs: Iterable[Job], decisions: dict[Pair, Decision]) -> tuple[list[Job], list[Job]]:
@@ -116,15 +116,15 @@ def settle(jobs: Iterable[Job], decisions: dict[Pair, Decision]) -> tuple[list[J
     return ready, waiting
 
 
-def _outcome(job: Job, place: Place) -> Outcome:
+def _outcome(job: Job, study: StudyDirectory) -> Outcome:
     run = job.train
-    if place.is_finished(run):
-        path = place.workdir / run.name / "metrics.csv"
+    if study.is_finished(run):
+        path = study.workdir / run.name / "metrics.csv"
         try:
             accuracy = run_files.last_pretext(path)
         except ValueError as error:
             return Outcome(None, str(error))
         return Outcome(accuracy, "" if accuracy is not None else f"{path} has no held-out accuracy")
-    if has_diverged(run, place):
+    if has_diverged(run, study):
         return Outcome(None, DIVERGED)
     return Outcome(None, NOT_FINISHED)

@@ -17,15 +17,16 @@ the plan and its flag files give them; what they leave out is the program's defa
 learning rate is not chosen yet stands there without it.
 """
 
+import dataclasses
 import json
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from etils import epath
 
-from programs import locks
 from studies import flag_files, rates, run_files
-from studies.measurements import Candidate
 from studies.runs import Job
+from training import locks
 
 NAME = "study.json"
 
@@ -108,8 +109,52 @@ def write(workdir: epath.Path, plan: str, content: Mapping[str, object]) -> None
         beside.replace(path)
 
 
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A network that was trained to find out which learning rate a task and architecture need.
+
+    Attributes:
+        networks: those that the rate is for, as a text.
+        run: its directory, below the study's.
+        learning_rate: the rate.
+        accuracy: the task's metric on held-out images after the last epoch, in [0, 1], if it has
+            one.
+        reason: why it has none.
+        chosen: whether its rate is the networks'; it is one of them then.
+    """
+
+    networks: str
+    run: str
+    learning_rate: float
+    accuracy: float | None
+    reason: str
+    chosen: bool
+
+
+class PlannedRun(NamedTuple):
+    """A run of a plan.
+
+    Attributes:
+        position: among the runs of all plans.
+        program: train.py or eval.py.
+        network: the name of its network's pretraining run, its own if it is one.
+        recipe: the flags as the plan has them.
+    """
+
+    position: int
+    program: str
+    network: str
+    recipe: dict[str, str]
+
+
 class Record:
     """What `study.json` says of all plans.
+
+    Attributes:
+        commands: those that ran the plans.
+        skipped: lines about networks that will not be trained.
+        runs: by name, in the order of the plans.
+        candidates: the trials of learning rates.
 
     Args:
         workdir: the study's directory.
@@ -124,7 +169,15 @@ class Record:
         try:
             self.commands = sorted({_text(plan["command"]) for plan in plans})
             self.skipped = sorted({_text(line) for plan in plans for line in plan["skipped"]})
-            self.runs = {_text(run["name"]) for plan in plans for run in plan["runs"]}
+            self.runs = {
+                _text(run["name"]): PlannedRun(
+                    position,
+                    _text(run["program"]),
+                    _text(run["network"]),
+                    {name: _text(value) for name, value in run.get("recipe", {}).items()},
+                )
+                for position, run in enumerate(run for plan in plans for run in plan["runs"])
+            }
             self.candidates = tuple(
                 _candidate(choice, each)
                 for plan in plans
@@ -134,12 +187,19 @@ class Record:
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("it is not what study.py writes") from error
 
+    def plan_of(self, name: str, flags: Mapping[str, str]) -> PlannedRun | None:
+        """What the plans say of a run with these flags; None if nothing, or of other flags."""
+        plan = self.runs.get(name)
+        program = "train.py" if "task" in flags else "eval.py"
+        fits = plan and plan.program == program and flag_files.agree(flags, plan.recipe)
+        return plan if fits else None
+
     def diverged(self) -> set[str]:
         """Candidates that ended without a network, as a high learning rate may."""
         return {each.run for each in self.candidates if each.reason == rates.DIVERGED}
 
     def losers(self) -> set[str]:
-        """Candidates that are no networks of the study."""
+        """Candidates that are not networks of the study."""
         chosen = {each.run for each in self.candidates if each.chosen}
         return {each.run for each in self.candidates} - chosen
 

@@ -11,15 +11,15 @@ from typing import NamedTuple
 
 from etils import epath
 
-from programs.regular_files import is_regular
 from studies import flag_files
+from training.regular_files import is_regular
 
 # What the task's own success is called on held-out images.
 PRETEXT_METRICS = ("val_accuracy", "val_retrieval")
 
 
 class Layer(NamedTuple):
-    """What a probe found on a layer; see `measurements.Score`."""
+    """What a probe found on a layer; see `frames.py`."""
 
     features: int
     top1: float
@@ -29,7 +29,7 @@ class Layer(NamedTuple):
 
 
 class Results(NamedTuple):
-    """`results.json`; see `measurements.Score`."""
+    """`results.json`; see `frames.py`."""
 
     probe: str
     dataset: str
@@ -56,7 +56,7 @@ def whole_number(flags: dict[str, str], name: str, least: int, default: int | No
     """A flag's value from `least` to a thousand millions."""
     text = flags.get(name, "" if default is None else str(default))
     if not text.isdecimal() or len(text) > 10 or not least <= int(text) <= 10**9:
-        raise ValueError(f"--{name}={text} is no whole number of at least {least}")
+        raise ValueError(f"--{name}={text} is not a whole number of at least {least}")
     return int(text)
 
 
@@ -68,7 +68,7 @@ def share(flags: dict[str, str], name: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 < value <= 1:
-        raise ValueError(f"--{name}={text} is no number above 0 and up to 1")
+        raise ValueError(f"--{name}={text} is not a number above 0 and up to 1")
     return value
 
 
@@ -83,7 +83,7 @@ def read_json(path: epath.Path) -> object:
 def number(value: object, what: str, most: float) -> float:
     """A number from 0 on, as JSON has it; not a truth value, not NaN."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-        raise ValueError(f"{what} is no number from 0 to {most:g}")
+        raise ValueError(f"{what} is not a number from 0 to {most:g}")
     return value
 
 
@@ -93,7 +93,7 @@ def read_results(path: epath.Path) -> Results:
     training = _mapping(results.get("training") or {}, "training")
     decays = training.get("decay_epochs") or [0]
     if not isinstance(decays, list):
-        raise ValueError("decay_epochs is no list")
+        raise ValueError("decay_epochs is not a list")
     layers = _mapping(results.get("layers"), "layers")
     return Results(
         probe=_name(results, "probe"),
@@ -139,11 +139,11 @@ def curve(rows: list[dict[str, str]], layer: str) -> tuple[tuple[float, float], 
 
 def _text(path: epath.Path) -> str:
     if not is_regular(path):
-        raise ValueError("it is no file")
+        raise ValueError("it is not a file")
     try:
         return path.read_text()
     except UnicodeDecodeError as error:
-        raise ValueError("it is no text") from error
+        raise ValueError("it is not text") from error
     except OSError as error:
         raise ValueError(error.strerror or str(error)) from error
 
@@ -164,14 +164,14 @@ def _layer(name: str, values: object) -> Layer:
 
 def _mapping(value: object, what: str) -> dict:
     if not isinstance(value, dict):
-        raise ValueError(f"{what} is no table of names and values")
+        raise ValueError(f"{what} is not a table of names and values")
     return value
 
 
 def _name(results: dict, key: str) -> str:
     value = results.get(key)
     if not isinstance(value, str) or not printable(value):
-        raise ValueError(f"{key} is no name")
+        raise ValueError(f"{key} is not a name")
     return printable(value)
 
 
@@ -188,4 +188,4 @@ def _from_text(text: str | None, what: str, most: float) -> float:
     try:
         return float(number(float(text or "nan"), what, most))
     except (TypeError, ValueError):
-        raise ValueError(f"{what} is no number from 0 to {most:g}") from None
+        raise ValueError(f"{what} is not a number from 0 to {most:g}") from None

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Iterable
 from typing import IO, NamedTuple
 
-from programs import interruption
 from studies import rates
-from studies.place import Place
 from studies.remaining_time import Clock, duration
 from studies.runs import Job, Run
+from studies.study_directory import StudyDirectory
+from training import interruption
 
 SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -24,13 +24,13 @@ class Failures(NamedTuple):
     not_started: list[str]
 
 
-def command_lines(jobs: Iterable[Job], place: Place) -> list[str]:
+def command_lines(jobs: Iterable[Job], study: StudyDirectory) -> list[str]:
     """What is left to do, for a shell: a line per network, its evaluations joined on by `&&`."""
     lines = []
     for job in jobs:
-        open_runs = [run for run in job.runs if not place.is_finished(run)]
+        open_runs = [run for run in job.runs if not study.is_finished(run)]
         if open_runs:
-            lines.append(" && ".join(shlex.join(place.command(job, run)) for run in open_runs))
+            lines.append(" && ".join(shlex.join(study.command(job, run)) for run in open_runs))
     return lines
 
 
@@ -39,19 +39,19 @@ def say_at_once(line: str) -> None:
     print(line, flush=True)
 
 
-def open_candidates(choices: Iterable[rates.Choice], place: Place) -> list[Job]:
+def open_candidates(choices: Iterable[rates.Choice], study: StudyDirectory) -> list[Job]:
     """The candidates whose outcome is not known yet."""
     return [
         choice.candidates[rate]
         for choice in choices
-        for rate, outcome in rates.decide(choice, place).outcomes.items()
+        for rate, outcome in rates.decide(choice, study).outcomes.items()
         if outcome.reason == rates.NOT_FINISHED
     ]
 
 
 def run_all(
     jobs: Iterable[Job],
-    place: Place,
+    study: StudyDirectory,
     *,
     keep_representations: bool = False,
     candidates: bool = False,
@@ -60,12 +60,12 @@ def run_all(
     """Runs what is not finished, one run after another.
 
     What a run prints goes to `WORKDIR/logs/`. If it fails, its last line is reported and the others
-    go on; a network's evaluations need the network. Networks that another process is at work on
+    still run; a network's evaluations need the network. Networks that another process is at work on
     come last, and are waited for.
 
     Args:
         jobs: the runs.
-        place: where the study is; its directory exists.
+        study: where the runs are; its directory exists.
         keep_representations: whether representations, which are large and can be made again, stay
             after the last evaluation of their network.
         candidates: whether these are candidates for a learning rate, which may diverge: one that
@@ -74,7 +74,7 @@ def run_all(
     """
 
     def is_over(run: Run) -> bool:
-        return place.is_finished(run) or (candidates and rates.has_diverged(run, place))
+        return study.is_finished(run) or (candidates and rates.has_diverged(run, study))
 
     left = {job: [run for run in job.runs if not is_over(run)] for job in jobs}
     total = sum(len(job.runs) for job in left)
@@ -90,7 +90,7 @@ def run_all(
             elif not is_over(run):  # Another process may have done it meanwhile.
                 say(f"[{total - _count(left)}/{total}] {run.name}")
                 start = time.monotonic()
-                error = _run(job, run, place, lock)
+                error = _run(job, run, study, lock)
                 clock.add(job, run, time.monotonic() - start)
                 if error:
                     failures.failed.append(run.name)
@@ -99,14 +99,14 @@ def run_all(
                 rest = [(other, run) for other, runs in left.items() for run in runs]
                 say(f"{len(rest)} to do, {duration(clock.remaining(rest))} left")
         if not keep_representations:
-            _drop_representations(job, place)
+            _drop_representations(job, study)
 
     busy = []
     for job in left:
-        with place.locked(job, wait=False) as lock:
+        with study.locked(job, wait=False) as lock:
             work(job, lock) if lock else busy.append(job)
     for job in busy:
-        with place.locked(job, wait=True) as lock:
+        with study.locked(job, wait=True) as lock:
             work(job, lock)
     return failures
 
@@ -115,18 +115,18 @@ def _count(left: dict[Job, list[Run]]) -> int:
     return sum(map(len, left.values()))
 
 
-def _run(job: Job, run: Run, place: Place, lock: IO[str]) -> str | None:
+def _run(job: Job, run: Run, study: StudyDirectory, lock: IO[str]) -> str | None:
     """Runs a program to its end; returns what went wrong, if anything did."""
     try:
-        with open(place.log(run), "wb") as log:
-            status = _status(place.command(job, run), log, lock)
+        with open(study.log(run), "wb") as log:
+            status = _status(study.command(job, run), log, lock)
     except OSError as error:
-        return f"{place.log(run)} cannot be written: {error.strerror}"
+        return f"{study.log(run)} cannot be written: {error.strerror}"
     if status:
-        last = place.last_line(run) or "it printed nothing"
-        return f"{last} (exit status {status}; {os.fspath(place.log(run))})"
-    if not place.is_finished(run):
-        return f"ended without {run.result} (see {place.log(run)})"
+        last = study.last_line(run) or "it printed nothing"
+        return f"{last} (exit status {status}; {os.fspath(study.log(run))})"
+    if not study.is_finished(run):
+        return f"ended without {run.result} (see {study.log(run)})"
     return None
 
 
@@ -164,7 +164,7 @@ def _wait(process: subprocess.Popen) -> int:
             raise interruption.Interrupted("the run at hand was stopped too")
 
 
-def _drop_representations(job: Job, place: Place) -> None:
-    representations = place.workdir / job.train.name / "representations"
-    if representations.is_dir() and all(place.is_finished(run) for run in job.runs):
+def _drop_representations(job: Job, study: StudyDirectory) -> None:
+    representations = study.workdir / job.train.name / "representations"
+    if representations.is_dir() and all(study.is_finished(run) for run in job.runs):
         representations.rmtree()

@@ -73,7 +73,7 @@ def parse_shard(text: str) -> tuple[int, int]:
     """i and n of `i/n`.
 
     Raises:
-        ValueError: the text is none of 0/n … (n-1)/n.
+        ValueError: the text is not one of 0/n … (n-1)/n.
     """
     index, count = (
         (int(part) for part in text.split("/"))
@@ -89,7 +89,7 @@ def shard(all_jobs: list[Job], text: str) -> list[Job]:
     """Every n-th job from the i-th on, of `i/n`, i from 0: the same jobs at every call.
 
     Raises:
-        ValueError: the text is none of 0/n … (n-1)/n.
+        ValueError: the text is not one of 0/n … (n-1)/n.
     """
     index, count = parse_shard(text)
     return all_jobs[index::count]

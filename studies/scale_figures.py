@@ -1,272 +1,176 @@
 """Figures 6, 7 and 8: width and representation size, few labels, SGD schedules."""
 
-from collections import Counter
-
 import matplotlib.pyplot as plt
+import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
-from studies.drawing import legend_of, panels_of
-from studies.exhibits import MEANING, Exhibit, label, numbers, words
-from studies.figures import (
-    NETWORK_HEADER,
-    network_cells,
-    network_columns,
-    network_key,
-    network_order,
-)
-from studies.measurements import Study
-from studies.statistics import Spread, spreads
+from studies.drawing import panels, percent_of_lines
+from studies.frames import CELL, Study, in_paper_order, spreads
+from studies.table import MEANING, NETWORK_HEADER, Table, label, network_cells, wide, words
+from studies.tables import SPREAD
 
 # Of the paper: RevNet50 pretrained with rotation, used where two networks are as good a choice.
 PAPER_NETWORK = ("rotation", "revnet50")
 
 
-def figure6(study: Study) -> Exhibit:
+def figure6(study: Study) -> Table:
     """Widening factor against representation size (section 4.6)."""
-    place_and_network, cells = width_by_size(study)
-    widths, sizes = (sorted({key[axis] for key in cells}) for axis in (0, 1))
-    place, task, architecture = place_and_network or ("", "", "")
+    scores = with_the_layer(of_most_sizes(study))
+    cells = spreads(scores, ["images", "task", "architecture", "widening_factor", "features"])
+    widths, sizes = (sorted(set(cells[axis])) for axis in ("widening_factor", "features"))
+    of = next(cells[["images", "task", "architecture"]].itertuples(index=False), None)
 
     def draw() -> Figure:
         figure, axes = plt.subplots(figsize=(1.6 + 0.9 * len(sizes), 1.2 + 0.6 * len(widths)))
-        table = [[_mean(cells.get((k, size))) for size in sizes] for k in widths]
-        axes.imshow(table, aspect="auto", cmap="viridis")
-        low = min(value.mean for value in cells.values())
-        high = max(value.mean for value in cells.values())
-        for (k, size), value in cells.items():
+        means = cells.pivot(index="widening_factor", columns="features", values="mean")
+        axes.imshow(means, aspect="auto", cmap="viridis")
+        middle = (cells["mean"].min() + cells["mean"].max()) / 2
+        for row in cells.itertuples():
             axes.text(
-                sizes.index(size),
-                widths.index(k),
-                f"{100 * value.mean:.1f}",
+                sizes.index(row.features),
+                widths.index(row.widening_factor),
+                f"{100 * row.mean:.1f}",
                 ha="center",
                 va="center",
-                color="black" if value.mean > (low + high) / 2 else "white",
+                color="black" if row.mean > middle else "white",
             )
         axes.set_xticks(range(len(sizes)), sizes)
         axes.set_yticks(range(len(widths)), widths)
         axes.set_xlabel("representation size")
         axes.set_ylabel("widening factor")
-        axes.set_title(label(f"{words(task)}, {architecture}, {place}"), fontsize=9)
+        axes.set_title(label(f"{words(of.task)}, {of.architecture}, {of.images}"), fontsize=9)
         return figure
 
-    return Exhibit(
+    table = wide(cells, ["widening_factor"], "features", sizes)
+    return Table(
         key="figure6",
         title="Figure 6: width and representation size",
         note=f"{MEANING} Linear probe on pre_logits"
-        + (f" of {architecture}, {words(task)}, {place}." if cells else "."),
-        records=[
-            {
-                **network_columns((place, task, architecture, k, size)),
-                **numbers(value),
-            }
-            for (k, size), value in sorted(cells.items())
-        ],
+        + (f" of {of.architecture}, {words(of.task)}, {of.images}." if of else "."),
+        numbers=cells.rename(columns={"features": "representation_size"})[[*CELL, *SPREAD]],
         header=["k", *(f"size {size}" for size in sizes)],
-        rows=[
-            [str(k), *(str(cells[k, size]) if (k, size) in cells else "" for size in sizes)]
-            for k in widths
-        ],
+        rows=[[str(k), *texts] for k, *texts in table.itertuples()],
         draw=draw,
     )
 
 
-def width_by_size(
-    study: Study,
-) -> tuple[tuple[str, str, str] | None, dict[tuple[int, int], Spread]]:
-    """Accuracy by widening factor and size of `pre_logits`, of one task and architecture.
-
-    Returns:
-        Images, task and architecture, those with the most sizes; and the accuracies.
-    """
+def of_most_sizes(study: Study) -> pd.DataFrame:
+    """Linear probes of one task and architecture on the same images: those with the most widths
+    and sizes of `pre_logits` (`features`); of equals the paper's network, or the first by name."""
+    of = ["images", "task", "architecture"]
     scores = study.probed("lbfgs")
-    with_sizes = {network_key(score)[:3] for score in scores if score.network.representation_size}
-    counts = Counter(
-        key[:3]
-        for key in {(*network_key(score)[:4], score.features) for score in scores}
-        if key[:3] in with_sizes
-    )
-    chosen = max(counts, key=lambda key: (counts[key], key[1:] == PAPER_NETWORK), default=None)
-    of_chosen = [score for score in scores if network_key(score)[:3] == chosen]
-    # An extra linear layer of the size that a network has anyway is another network; the paper has
-    # the layer in all.
-    having = {
-        (score.network.widening_factor, score.features)
-        for score in of_chosen
-        if score.network.representation_size
-    }
-    return chosen, spreads(
-        (
-            score
-            for score in of_chosen
-            if score.network.representation_size
-            or (score.network.widening_factor, score.features) not in having
-        ),
-        lambda score: (score.network.widening_factor, score.features),
-        lambda score: score.top1,
-    )
+    sized = scores[scores.groupby(of).representation_size.transform("max") > 0]
+    counts = sized.drop_duplicates([*of, "widening_factor", "features"]).groupby(of).size()
+    if counts.empty:
+        return sized
+    chosen = max(counts.index, key=lambda key: (counts[key], key[1:] == PAPER_NETWORK))
+    return scores[(scores[of] == list(chosen)).all(axis=1)]
 
 
-def figure7(study: Study) -> Exhibit:
+def with_the_layer(scores: pd.DataFrame) -> pd.DataFrame:
+    """The scores of Figure 6, of one task and architecture.
+
+    An extra linear layer of the size that a network has anyway is another network; the paper has
+    the layer in all. Where there is such a network, the one without the layer is left out.
+    """
+    layered = scores.representation_size > 0
+    also_layered = layered.groupby([scores.widening_factor, scores.features]).transform("any")
+    return scores[layered | ~also_layered.astype(bool)]
+
+
+def figure7(study: Study) -> Table:
     """Widening factor with all and with few labels (section 4.6)."""
-    cells = few_labels(study)
-    lines = sorted({(key[:3], fraction) for key, fraction in cells}, key=_line_order)
-    widths = sorted({key[3] for key, _ in cells})
+    scores = study.scores[(study.scores.probe == "lbfgs") & (study.scores.layer == "pre_logits")]
+    scores = scores[scores.representation_size == 0]
+    several = scores.groupby(CELL[:3]).train_fraction.transform("nunique") > 1
+    cells = spreads(scores[several], [*CELL, "train_fraction"])
+    # All labels first.
+    cells = cells.assign(fewer=-cells.train_fraction)
+    cells = in_paper_order(cells, [*CELL, "fewer"])
+    lines = in_paper_order(cells, [*CELL[:3], "fewer"])
+    widths = sorted(set(cells.widening_factor))
 
     def draw() -> Figure:
-        panels = list(dict.fromkeys(network for network, _ in lines))
-        figure, all_axes = panels_of(len(panels))
-        for axes, panel in zip(all_axes, panels, strict=True):
-            for fraction in sorted({f for network, f in lines if network == panel}, reverse=True):
-                here = [k for k in widths if ((*panel, k, 0), fraction) in cells]
-                values = [cells[(*panel, k, 0), fraction] for k in here]
+        figure, drawn = panels(lines, CELL[:3])
+        for axes, (images, task, architecture), here in drawn:
+            for fraction, line in here.groupby("train_fraction", sort=False):
                 axes.errorbar(
-                    here,
-                    [value.mean for value in values],
-                    [value.deviation or 0 for value in values],
+                    line.widening_factor,
+                    line["mean"],
+                    line["std"].fillna(0),
                     marker="o",
                     capsize=2,
                     label=f"{100 * fraction:g} % of the labels",
                 )
-            axes.set_title(label(f"{words(panel[1])}, {panel[2]}, {panel[0]}"), fontsize=9)
             axes.set_xlabel("widening factor")
             axes.set_xscale("log", base=2)
             axes.set_xticks(widths, widths)
             axes.minorticks_off()
-            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-            axes.grid(alpha=0.3)
-        legend_of(figure, all_axes)
+            percent_of_lines(axes, f"{words(task)}, {architecture}, {images}")
         return figure
 
-    return Exhibit(
+    table = wide(lines, [*CELL[:3], "train_fraction"], "widening_factor", widths)
+    return Table(
         key="figure7",
         title="Figure 7: width with all and with few labels",
         note=f"{MEANING} Linear probe on pre_logits, fitted to a share of the labelled images.",
-        records=[
-            {**network_columns(key), "train_fraction": fraction, **numbers(value)}
-            for (key, fraction), value in sorted(
-                cells.items(), key=lambda item: (network_order(item[0][0]), -item[0][1])
-            )
-        ],
+        numbers=cells[[*CELL, "train_fraction", *SPREAD]],
         header=["images", "task", "architecture", "labels", *(f"k = {k}" for k in widths)],
         rows=[
-            [
-                *(network[0], words(network[1]), network[2], f"{100 * fraction:g} %"),
-                *(
-                    str(cells[(*network, k, 0), fraction])
-                    if ((*network, k, 0), fraction) in cells
-                    else ""
-                    for k in widths
-                ),
-            ]
-            for network, fraction in lines
+            [images, words(task), architecture, f"{100 * fraction:g} %", *texts]
+            for (images, task, architecture, fraction), *texts in table.itertuples()
         ],
         draw=draw,
     )
 
 
-def few_labels(study: Study) -> dict[tuple[tuple[str, str, str, int, int], float], Spread]:
-    """Accuracy by network and share of labels, where a network was probed with several."""
-    scores = [
-        score
-        for score in study.scores
-        if (score.probe, score.layer) == ("lbfgs", "pre_logits")
-        and not score.network.representation_size
-    ]
-    fractions: dict[object, set[float]] = {}
-    for score in scores:
-        fractions.setdefault(network_key(score)[:3], set()).add(score.train_fraction)
-    return spreads(
-        (score for score in scores if len(fractions[network_key(score)[:3]]) > 1),
-        lambda score: (network_key(score), score.train_fraction),
-        lambda score: score.top1,
-    )
-
-
-def figure8(study: Study) -> Exhibit:
+def figure8(study: Study) -> Table:
     """Accuracy over epochs of SGD probes, by the epoch of the first decay (section 4.7)."""
-    scores = [score for score in study.probed("sgd") if score.curve]
-    curves = spreads(
-        (
-            (network_key(score), score.first_decay, epoch, top1)
-            for score in scores
-            for epoch, top1 in score.curve
-        ),
-        lambda row: row[:3],
-        lambda row: row[3],
+    scores = study.probed("sgd")
+    scores = scores[scores.curve.map(len) > 0]
+    by = [*CELL, "first_decay"]
+    points = scores.explode("curve", ignore_index=True)
+    points = points.assign(
+        epoch=points.curve.map(lambda point: point[0]),
+        top1=points.curve.map(lambda point: point[1]),
     )
-    last = final_accuracies(study)
-    lines = sorted(last, key=lambda line: (network_order(line[0]), line[1]))
-    decays = sorted({decay for _, decay in lines})
+    curves = spreads(points, [*by, "epoch"])
+    last = spreads(scores, by).merge(curves.groupby(by, as_index=False).epoch.max(), on=by)
+    decays = sorted(set(last.first_decay))
 
     def draw() -> Figure:
-        panels = list(dict.fromkeys(network for network, _ in lines))
-        figure, all_axes = panels_of(len(panels))
-        for axes, panel in zip(all_axes, panels, strict=True):
-            for network, decay in lines:
-                if network != panel:
-                    continue
-                epochs = sorted(e for n, d, e in curves if (n, d) == (network, decay))
-                values = [curves[network, decay, epoch] for epoch in epochs]
-                colour = f"C{decays.index(decay)}"
+        figure, drawn = panels(curves, CELL)
+        for axes, (images, task, architecture, k, _), here in drawn:
+            # The shortest last: it would lie below those that begin as it does.
+            for decay, line in list(here.groupby("first_decay"))[::-1]:
+                colour, deviation = f"C{decays.index(decay)}", line["std"].fillna(0)
                 axes.plot(
-                    epochs,
-                    [value.mean for value in values],
-                    color=colour,
-                    label=f"first decay after {decay:g}",
+                    line.epoch, line["mean"], color=colour, label=f"first decay after {decay:g}"
                 )
                 axes.fill_between(
-                    epochs,
-                    [value.mean - (value.deviation or 0) for value in values],
-                    [value.mean + (value.deviation or 0) for value in values],
+                    line.epoch,
+                    line["mean"] - deviation,
+                    line["mean"] + deviation,
                     color=colour,
                     alpha=0.2,
                     linewidth=0,
                 )
-            title = [f"{words(panel[1])}, {panel[2]}, k = {panel[3]}", panel[0]]
-            axes.set_title("\n".join(map(label, title)), fontsize=9)
             axes.set_xlabel("epoch")
-            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-            axes.grid(alpha=0.3)
-        legend_of(figure, all_axes)
+            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+            percent_of_lines(axes, f"{words(task)}, {architecture}, k = {k}\n{images}")
         return figure
 
-    return Exhibit(
+    texts = zip(network_cells(last), last.first_decay, last.epoch, last.text, strict=True)
+    return Table(
         key="figure8",
         title="Figure 8: accuracy over epochs of SGD",
         note=f"{MEANING} SGD probe on pre_logits; the table gives the accuracy after the last "
         "epoch, by the epoch after which the learning rate is first divided by ten.",
-        records=[
-            {**network_columns(network), "first_decay": decay, "epoch": epoch, **numbers(value)}
-            for (network, decay, epoch), value in sorted(curves.items())
-        ],
+        numbers=curves.sort_values([*by, "epoch"])[[*by, "epoch", *SPREAD]],
         header=[*NETWORK_HEADER, "first decay", "epochs", "top-1"],
         rows=[
-            [
-                *network_cells(network),
-                f"{decay:g}",
-                f"{max(e for n, d, e in curves if (n, d) == (network, decay)):g}",
-                str(last[network, decay]),
-            ]
-            for network, decay in lines
+            [*network, f"{decay:g}", f"{epochs:g}", text] for network, decay, epochs, text in texts
         ],
         draw=draw,
     )
-
-
-def final_accuracies(study: Study) -> dict[tuple[tuple, float], Spread]:
-    """By network and first decay, the accuracy that a recorded SGD probe ended with."""
-    return spreads(
-        (score for score in study.probed("sgd") if score.curve),
-        lambda score: (network_key(score), score.first_decay),
-        lambda score: score.top1,
-    )
-
-
-def _line_order(line: tuple[tuple[str, str, str], float]) -> tuple:
-    network, fraction = line
-    return (network_order((*network, 0, 0)), -fraction)
-
-
-def _mean(value: Spread | None) -> float:
-    return float("nan") if value is None else value.mean

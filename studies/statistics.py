@@ -2,16 +2,13 @@
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
 RESAMPLES = 2000
-
-Item = TypeVar("Item")
-Key = TypeVar("Key", bound=Hashable)
 
 
 class Spread(NamedTuple):
@@ -21,28 +18,11 @@ class Spread(NamedTuple):
     deviation: float | None
     count: int
 
-    def __str__(self) -> str:
-        """In per cent, as in `84.6 ± 1.0 (3)`."""
-        deviation = "" if self.deviation is None else f" ± {100 * self.deviation:.1f}"
-        return f"{100 * self.mean:.1f}{deviation} ({self.count})"
-
 
 def spread(values: Sequence[float]) -> Spread:
     """The spread of at least one value."""
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return Spread(float(np.mean(values)), deviation, len(values))
-
-
-def spreads(
-    items: Iterable[Item], key: Callable[[Item], Key], value: Callable[[Item], float | None]
-) -> dict[Key, Spread]:
-    """The spread of a value over the items of each key; items without the value do not count."""
-    found: dict[Key, list[float]] = {}
-    for item in items:
-        number = value(item)
-        if number is not None:
-            found.setdefault(key(item), []).append(number)
-    return {name: spread(values) for name, values in found.items()}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,7 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
         # Of more digits than that Python refuses to make a number.
         number = int(text) if text.isdecimal() and len(text) < 100 else -1
         if not least <= number <= most:
-            raise ValueError(f"{text} is no whole number of at least {least} and at most {most}")
+            raise ValueError(f"{text} is not a whole number of at least {least} and at most {most}")
         return number
 
     return convert
@@ -32,7 +32,7 @@ def fraction(text: str) -> float:
     """A share of the labels, more than 0 and at most 1."""
     number = _number(text)
     if not 0 < number <= 1:
-        raise ValueError(f"{text} is no share of the labels, more than 0 and at most 1")
+        raise ValueError(f"{text} is not a share of the labels, more than 0 and at most 1")
     return number
 
 
@@ -40,14 +40,14 @@ def learning_rate(text: str) -> float:
     """A learning rate, more than 0 and at most 1000."""
     number = _number(text)
     if not 0 < number <= 1000:
-        raise ValueError(f"{text} is no learning rate, more than 0 and at most 1000")
+        raise ValueError(f"{text} is not a learning rate, more than 0 and at most 1000")
     return number
 
 
 def name(text: str) -> str:
     """A name that may become part of a directory's."""
     if not re.fullmatch(r"[\w+.:/-]+", text) or ".." in text or text[0] in "./-":
-        raise ValueError(f"{text!r} is no name: use letters, digits and _ - + .")
+        raise ValueError(f"{text!r} is not a name: use letters, digits and _ - + .")
     return text
 
 

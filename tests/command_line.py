@@ -15,11 +15,11 @@ ENVIRONMENT = {
 # Several command lines in one process, because importing TensorFlow takes longer than they do.
 SEVERAL = """
 import contextlib, io, sys
-from programs import quiet
+from training import quiet
 from absl import flags
 absl_flags = set(flags.FLAGS)
 import {program} as program
-from programs import command_line
+from training import command_line
 names = set(flags.FLAGS) - absl_flags
 for arguments in {arguments!r}:
     flags.FLAGS.unparse_flags()

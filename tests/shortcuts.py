@@ -22,10 +22,10 @@ import tensorflow as tf
 import pretext
 from data import pipeline
 from data.records import Records
-from optimisation.momentum import Momentum
 from pretext.task import PretextTask
 from pretext.trainer import PretextTrainer
 from tests.pretext import tiny
+from training.momentum import Momentum
 
 # Oblong, and no whole multiple of anything that they are resized to.
 SIZE = 50, 61

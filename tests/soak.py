@@ -9,7 +9,7 @@ export, representations and results must be those of the undisturbed run, bit fo
 the export's path and fingerprint, are no part of that.) Ends with status 1 at the first difference.
 """
 
-from programs import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
+from training import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
 
 import argparse
 import dataclasses

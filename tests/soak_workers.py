@@ -7,7 +7,7 @@ minute; the next pair goes on, and checkpoints, metrics, export, representations
 results must be those of an undisturbed pair, bit for bit. Ends with status 1 if they are not.
 """
 
-from programs import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
+from training import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
 
 import argparse
 import pathlib

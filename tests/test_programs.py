@@ -13,8 +13,8 @@ import pytest
 import tensorflow as tf
 
 import models
-from programs import run_directory
 from tests import command_line
+from training import run_directory
 
 TINY = [
     "--architecture=resnet50_v2",
@@ -154,14 +154,18 @@ def test_probing(finished, labelled_folder, tmp_path):
     assert results["layers"]["block1"]["top1"] > 0.9
     assert (run / "accuracy_by_layer.png").read_bytes().startswith(b"\x89PNG")
 
+    # The export is an input, and stays as it is until the card's results are asked for.
+    card = finished / "saved_model" / "README.md"
+    assert "## Evaluation" not in card.read_text()
     # Again, with nothing to do but read: the same results.
-    command_line.run("eval.py", *arguments)
+    command_line.run("eval.py", *arguments, "--update_model_card")
     assert json.loads((run / "results.json").read_text()) == results
     # Another probe on the same representations.
     nearest = [
         f"--workdir={tmp_path / 'nearest'}",
         "--probe=knn",
         "--layers=pixels,block1,pre_logits",
+        "--update_model_card",
     ]
     command_line.run(
         "eval.py", *arguments, *nearest, f"--representations_dir={run / 'representations'}"
@@ -170,9 +174,8 @@ def test_probing(finished, labelled_folder, tmp_path):
     assert by_neighbours["layers"]["pixels"]["top1"] == 1.0
     assert not (tmp_path / "nearest" / "representations").exists()
 
-    card = (finished / "saved_model" / "README.md").read_text()
-    assert card.count("### lbfgs on folder") == 1
-    assert card.count("### knn on folder") == 1
+    assert card.read_text().count("### lbfgs on folder") == 1
+    assert card.read_text().count("### knn on folder") == 1
 
     compared = command_line.run("eval.py", f"--compare={run}", f"--workdir={tmp_path / 'both'}")
     assert "100.0 %" in compared.stdout
@@ -186,7 +189,7 @@ def test_no_start_up_lines_and_one_line_for_an_error(tmp_path):
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1, result.stderr
     assert result.stderr.startswith("train.py: ")
-    assert "is no directory" in result.stderr
+    assert "is not a directory" in result.stderr
 
 
 def test_bad_input_of_train(finished, labelled_folder, tmp_path):
@@ -207,7 +210,7 @@ def test_bad_input_of_train(finished, labelled_folder, tmp_path):
         "--widening_factor=0: use a whole number from 1 to 1024": line("--widening_factor=0"),
         "--workdir is missing": line("--workdir="),
         "--max_bad_fraction=1.5: use a number from 0 to 1": line("--max_bad_fraction=1.5"),
-        "is no address: use grpc://HOST:PORT": line("--data_service=localhost"),
+        "is not an address: use grpc://HOST:PORT": line("--data_service=localhost"),
         "above/broken.jpg (Unknown image file format": line(
             "--max_bad_fraction=0.005", f"--workdir={tmp_path / 'rotten'}", "--train_split=all"
         ),
@@ -230,10 +233,10 @@ def test_bad_input_of_eval(finished, labelled_folder, tmp_path):
         ]
 
     cases = {
-        "is no SavedModel": line(f"--saved_model={tmp_path}"),
+        "is not a SavedModel": line(f"--saved_model={tmp_path}"),
         "has no layer block7, did you mean block4? it has": line("--layers=block1,block7"),
         "use auto, paper or a number": line("--l2=much"),
-        "is no directory": line(f"--data_dir={tmp_path / 'none'}"),
+        "is not a directory": line(f"--data_dir={tmp_path / 'none'}"),
         "the image would be smaller than the crop": line("--crop_size=100"),
         "more than --max_bad_fraction=0.005 allows": line(
             "--max_bad_fraction=0.005", f"--workdir={tmp_path / 'rotten'}", "--train_split=all"

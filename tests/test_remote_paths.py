@@ -17,7 +17,7 @@ from tests.data import miniatures
 
 PROGRAMS = """
 import json, pathlib, sys
-from programs import quiet
+from training import quiet
 from absl import flags
 from etils import epath
 from tests import memory_files

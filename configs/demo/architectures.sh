@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Rotation with each of the six architectures on scenes, and a linear probe on the five layers of
 # each: one epoch, 2 000 labelled images, seed 0. About fourteen minutes on two cores, after
-# `source .venv/bin/activate`. Stopped and called again, it goes on where it was.
+# `source .venv/bin/activate`. Stopped and started again, it resumes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 runs=runs/architectures

@@ -2,7 +2,7 @@
 # make demo: draws the scenes data set, pretrains with rotation, probes five layers of the
 # pretrained and of the untrained network and the raw pixels, and puts them side by side.
 # Expected: rotation about 96 % on held-out images; see the README for the table.
-# About seven minutes on two cores. Stopped and called again, it goes on where it was.
+# About seven minutes on two cores. Stopped and started again, it resumes.
 #
 #   SEED=1 bash configs/demo/run.sh      another seed, in runs/demo/seed1
 set -euo pipefail

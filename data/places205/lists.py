@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from etils import epath
 
 from data import archives
-from programs.regular_files import is_regular
+from training.regular_files import is_regular
 
 CLASSES = 205
 WEBSITE = "http://places.csail.mit.edu"
@@ -27,13 +27,13 @@ def read(manual_dir: epath.Path, split: str) -> dict[str, int]:
         split: `train` or `val`.
 
     Raises:
-        ValueError: there is no list, or a line of it is wrong; says which.
+        ValueError: the list is missing, or a line of it is wrong; says which.
     """
     name = f"{split}_places205.csv"
     for path in (manual_dir / name, manual_dir / "trainvalsplit_places205" / name):
         if path.exists():
             if not is_regular(path):
-                raise ValueError(f"{path} is no regular file: put the list there")
+                raise ValueError(f"{path} is not a regular file: put the list there")
             return _parse(path.read_bytes(), str(path))
     for path in (manual_dir / archive for archive in ARCHIVES):
         if path.exists():
@@ -61,7 +61,7 @@ def class_names(labels: Iterable[tuple[str, int]]) -> list[str]:
 
 def _unpack(path: epath.Path, name: str) -> bytes:
     found = archives.files(path, lambda file: file.rsplit("/", 1)[-1] == name)
-    for _, content in list(found):  # A list, because damage is found behind the last file.
+    for _, content in list(found):  # A list, because damage is found after the last file.
         return content
     raise ValueError(f"{path} does not hold {name}: download it again from {WEBSITE}")
 
@@ -71,7 +71,7 @@ def _parse(content: bytes, source: str) -> dict[str, int]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{source}, line {line}: this is no text in UTF-8") from error
+        raise ValueError(f"{source}, line {line}: this is not UTF-8 text") from error
     labels: dict[str, int] = {}
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable
 
 from absl import logging
 
-from programs import options
 from studies import flag_files, values
 from studies.cost.network import Cost, dense, network
 from studies.rates import Choice
 from studies.runs import Job, Run
+from training import options
 
 # Images to train on, with `val` held out, and classes. Places205 has about 2.5 million.
 DATASETS = {
@@ -107,7 +107,7 @@ def read_images_per_second(path: str) -> dict[tuple[str, str, int], float]:
 
     Raises:
         ValueError: it cannot be read, has other columns, names that do not exist, or speeds that
-            are no numbers above 0.
+            are not numbers above 0.
     """
     speeds = {}
     try:
@@ -141,8 +141,8 @@ def read_images_per_second(path: str) -> dict[tuple[str, str, int], float]:
 
 def training(run: Run, accelerators: Accelerators) -> Estimate:
     """The cost of a pretraining run."""
-    flags = _options(run)
-    views, backbone, head = _costs(flags)
+    flags = training_flags(run)
+    views, backbone, head = views_and_costs(flags)
     images, _ = DATASETS.get(flags["dataset"], (None, None))
     passes = REVERSIBLE_PASSES if flags["architecture"].startswith("revnet") else PASSES
     images_per_accelerator = -(-int(flags["batch_size"]) // accelerators.count)
@@ -163,7 +163,7 @@ def training(run: Run, accelerators: Accelerators) -> Estimate:
 
 def evaluation(job: Job, run: Run, accelerators: Accelerators) -> Estimate:
     """The cost of a probe: forward passes of the network, and the probe's own matrix products."""
-    flags = _options(job.train)
+    flags = training_flags(job.train)
     own = {"epochs": "0", "train_fraction": "1"} | flag_files.expand(run.flags)
     _check(values.whole_number(0, 10**9), run, "epochs", own)
     _check(values.fraction, run, "train_fraction", own)
@@ -171,7 +171,7 @@ def evaluation(job: Job, run: Run, accelerators: Accelerators) -> Estimate:
     if dataset not in DATASETS:
         return Estimate(None, None)
     images, classes = DATASETS[dataset]
-    _, backbone, _ = _costs(flags)
+    _, backbone, _ = views_and_costs(flags)
     probe = own.get("probe", "lbfgs")
     epochs = int(own["epochs"]) or PROBE_EPOCHS.get(probe, 0)
     augmented = probe == "sgd" and own.get("augmentation", "auto") != "none"
@@ -203,7 +203,7 @@ def split_by_memory(
     for job in jobs:
         memory = training(job.train, accelerators).memory_gib
         if memory > accelerators.memory_gib:
-            batch = int(_options(job.train)["batch_size"])
+            batch = int(training_flags(job.train)["batch_size"])
             reason = (
                 f"a batch of {batch} images on {accelerators.count} accelerators needs about "
                 f"{memory:.0f} GiB of each, more than {accelerators.memory_gib:g}"
@@ -250,7 +250,7 @@ def table(jobs: list[Job], choices: Iterable[Choice], accelerators: Accelerators
     )
 
 
-def _costs(flags: dict[str, str]) -> tuple[int, Cost, Cost]:
+def views_and_costs(flags: dict[str, str]) -> tuple[int, Cost, Cost]:
     """Views of an image, the backbone's cost for each, and the head's for all of them.
 
     Raises:
@@ -286,24 +286,24 @@ def _costs(flags: dict[str, str]) -> tuple[int, Cost, Cost]:
     return count, backbone, dense(features, embedding, count) + perceptron
 
 
-def _options(run: Run) -> dict[str, str]:
+def training_flags(run: Run) -> dict[str, str]:
     """The flags of a pretraining run; those that it leaves out are train.py's defaults.
 
     Raises:
-        ValueError: one that should be a whole number is none, or there is no such task.
+        ValueError: one that should be a whole number is not, or there is no such task.
     """
     # Imported here, because TensorFlow comes with them and a plan does without.
     from data.options import DataOptions
     from pretext import TaskOptions, recipes
-    from pretext.loop import LoopOptions
     from pretext.network import NetworkOptions
+    from pretext.pretraining import PretrainingOptions
 
     given = flag_files.expand(run.flags)
     given = {name: text for name, text in given.items() if text != options.AUTO}
     task = given.setdefault("task", "rotation")
     if task not in recipes.RECIPES:
         raise ValueError(f"there is no estimate for the task {task}")
-    defaults = options.texts(TaskOptions(), NetworkOptions(), LoopOptions(), DataOptions())
+    defaults = options.texts(TaskOptions(), NetworkOptions(), PretrainingOptions(), DataOptions())
     found = defaults | given
     _check(values.whole_number(0, 10**9), run, "epochs", found)
     recipe = recipes.values(task, int(found["epochs"]))

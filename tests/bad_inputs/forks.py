@@ -178,7 +178,7 @@ def _be(
         if program.startswith("examples."):
             module.main()
         else:
-            from programs import command_line
+            from training import command_line
 
             command_line.run(PROGRAMS[program], module.main)
         status = 0

@@ -69,18 +69,18 @@ def fault(trial: Trial, directory: pathlib.Path) -> str | None:
     if trial.prepare:
         trial.prepare(directory)
     outcome = run(trial.program, trial.arguments, directory, trial.conditions)
-    found = judge(trial, outcome) or _leftovers(trial, directory)
+    found = problem(trial, outcome) or _leftovers(trial, directory)
     if found or trial.corrected is None:
         return found
     if trial.repair:
         trial.repair(directory)
     corrected = dataclasses.replace(trial, refused=False, says="", conditions=Conditions())
     outcome = run(trial.program, trial.corrected, directory, corrected.conditions)
-    found = judge(corrected, outcome)
+    found = problem(corrected, outcome)
     return found and f"the corrected command: {found}"
 
 
-def judge(trial: Trial, outcome: Outcome) -> str | None:
+def problem(trial: Trial, outcome: Outcome) -> str | None:
     """What is wrong with how a program ended."""
     last = outcome.lines[-1][:400] if outcome.lines else "no line"
     if outcome.status is None:
@@ -102,7 +102,7 @@ def judge(trial: Trial, outcome: Outcome) -> str | None:
         text = last
         found = None if is_argparse else _not_a_line(PROGRAMS[trial.program], outcome)
         if found or NOT_A_LINE.search(text) or len(outcome.lines[-1]) > LONGEST_LINE:
-            return f"{found or 'a line that says nothing to a user'}: {last}"
+            return f"{found or 'a line that tells a user nothing'}: {last}"
     if trial.says and not re.search(trial.says, text):
         return f"does not say /{trial.says}/: {last}"
     return None

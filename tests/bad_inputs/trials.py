@@ -5,7 +5,7 @@ import os
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 os.environ.pop("TF_CONFIG", None)
 
-from programs import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
+from training import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
 
 import importlib
 import pathlib
@@ -32,7 +32,7 @@ from tests.bad_inputs import (
 from tests.bad_inputs.forks import die_with_parent
 from tests.bad_inputs.trial import Trial, carry_out
 
-ROOMS = ("data", "evaluate", "models", "optimisation", "pretext", "programs", "studies")
+ROOMS = ("data", "evaluate", "models", "pretext", "studies", "training")
 _trials: list[Trial] = []
 
 

@@ -76,5 +76,5 @@ def test_what_is_no_archive(tmp_path):
     for content in (b"", b"<html>not found</html>" * 99, b"PK\x03\x04" + bytes(999), b"\x1f\x8b"):
         assert is_refused(tmp_path / "a.tar", content)
     os.mkfifo(tmp_path / "pipe.tar")
-    with pytest.raises(ValueError, match=r"pipe.tar is damaged.*it is no regular file"):
+    with pytest.raises(ValueError, match=r"pipe.tar is damaged.*it is not a regular file"):
         list(archives.files(epath.Path(tmp_path / "pipe.tar")))

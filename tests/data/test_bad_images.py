@@ -11,7 +11,7 @@ from PIL import Image, ImageChops, ImageOps
 
 import data
 from data import exif, images, pipeline
-from data.encoded import decode, is_cut_short, look_at, ratio_of, rectangle
+from data.decoding import decode, is_truncated, open_image, ratio_of, rectangle
 from data.unreadable import UnreadableImages
 
 HEIGHT, WIDTH = 75, 102
@@ -38,21 +38,74 @@ def shown(file: bytes) -> np.ndarray:
     return np.asarray(image.convert("RGB")).astype(int)
 
 
+def segment(marker: int, body: bytes) -> bytes:
+    return b"\xff" + bytes([marker]) + struct.pack(">H", 2 + len(body)) + body
+
+
+def directory(order: str, entries: list[tuple[int, int, int, bytes]]) -> bytes:
+    """The entries of a TIFF directory, without the offset of the next one."""
+    packed = [struct.pack(order + "HHI", *entry[:3]) + entry[3] for entry in entries]
+    return struct.pack(order + "H", len(entries)) + b"".join(packed)
+
+
+def exif_segment(
+    *directories: dict[int, int], big_endian: bool = False, thumbnail: bytes = b""
+) -> bytes:
+    """Exif data of one or two directories: of each the values by tag, in the given order."""
+    order = ">" if big_endian else "<"
+    tiff = (b"MM" if big_endian else b"II") + struct.pack(order + "HI", 42, 8)
+    for number, values in enumerate(directories, start=1):
+        tiff += directory(
+            order,
+            [
+                (tag, 3, 1, struct.pack(order + "HH", value, 0))
+                if tag == exif.ORIENTATION_TAG
+                else (tag, 2, 4, b"abc\0")
+                for tag, value in values.items()
+            ],
+        )
+        is_last = number == len(directories)
+        tiff += struct.pack(order + "I", 0 if is_last else len(tiff) + 4)
+    return segment(0xE1, b"Exif\0\0" + tiff + thumbnail)
+
+
 def tagged(orientation: int, *, big_endian: bool = False, thumbnail: bool = False) -> bytes:
     """A JPEG whose Exif data follow a comment and a colour profile's segment."""
     plain = encoded(photograph(), "JPEG", quality=95)
-    order = ">" if big_endian else "<"
-    entries = [(0x010F, 2, 4, b"abc\0"), (0x0112, 3, 1, struct.pack(order + "HH", orientation, 0))]
-    tiff = (b"MM" if big_endian else b"II") + struct.pack(order + "HIH", 42, 8, len(entries))
-    for tag, kind, count, value in entries:
-        tiff += struct.pack(order + "HHI", tag, kind, count) + value
-    body = b"Exif\0\0" + tiff + bytes(4)
-    if thumbnail:
-        body += encoded(photograph(9, 12), "JPEG")
-    segments = b"\xff\xfe" + struct.pack(">H", 2 + 5) + b"hello"
-    segments += b"\xff\xe2" + struct.pack(">H", 2 + 3000) + bytes(3000)
-    segments += b"\xff\xff\xe1" + struct.pack(">H", 2 + len(body)) + body
+    segments = segment(0xFE, b"hello") + segment(0xE2, bytes(3000))
+    segments += b"\xff" + exif_segment(
+        {0x010F: 0, exif.ORIENTATION_TAG: orientation},
+        big_endian=big_endian,
+        thumbnail=encoded(photograph(9, 12), "JPEG") if thumbnail else b"",
+    )
     return plain[:2] + segments + plain[2:]
+
+
+def with_segments(*segments: bytes, behind_jfif: bool = False) -> bytes:
+    plain = encoded(photograph(), "JPEG", quality=95)
+    at = 20 if behind_jfif else 2
+    return plain[:at] + b"".join(segments) + plain[at:]
+
+
+def orientations(big_endian: bool) -> dict[str, bytes]:
+    """Exif data in the first directory, in a thumbnail's, and in other places."""
+    tag, name, software = exif.ORIENTATION_TAG, 0x010F, 0x0131
+    options = {"big_endian": big_endian}
+    xmp = segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta>Exif</x:xmpmeta>")
+    both = exif_segment({name: 0, tag: 3, software: 0}, {name: 0, tag: 6}, **options)
+    thumbnails = exif_segment({name: 0, software: 0}, {name: 0, tag: 6}, **options)
+    return {
+        "behind JFIF": with_segments(both, behind_jfif=True),
+        "behind XMP": with_segments(xmp, both),
+        "a thumbnail's": with_segments(thumbnails),
+        "a thumbnail's beside an empty directory": with_segments(
+            exif_segment({}, {tag: 6}, **options)
+        ),
+        "in no order": with_segments(exif_segment({software: 0, tag: 6}, **options)),
+        "out of range": with_segments(exif_segment({tag: 9}, **options)),
+        "of 0": with_segments(exif_segment({tag: 0}, **options)),
+        "of another image": with_segments() + with_segments(both),
+    }
 
 
 def without_adobe_segment(jpeg: bytes) -> bytes:
@@ -109,6 +162,8 @@ GOOD = {
     **{f"jpeg orientation {i}": tagged(i) for i in range(1, 9)},
     "jpeg orientation 6, big-endian": tagged(6, big_endian=True),
     "jpeg orientation 8, thumbnail": tagged(8, thumbnail=True),
+    **{f"jpeg orientation {name}": file for name, file in orientations(False).items()},
+    **{f"jpeg orientation {name}, big-endian": file for name, file in orientations(True).items()},
 }
 
 
@@ -170,14 +225,14 @@ CUT_SHORT = ("jpeg", "jpeg 4:2:0", "jpeg progressive", "jpeg grey", "jpeg cmyk")
 @pytest.mark.parametrize("missing", [1, 2, 12])
 def test_a_jpeg_that_lacks_its_last_bytes_is_decoded_as_far_as_it_goes(kind, missing, in_graph):
     file = GOOD[kind][:-missing]
-    assert is_cut_short(tf.constant(file))
-    assert not is_cut_short(tf.constant(GOOD[kind]))
+    assert is_truncated(tf.constant(file))
+    assert not is_truncated(tf.constant(GOOD[kind]))
     pixels, whole = in_graph(file).numpy(), in_graph(GOOD[kind]).numpy()
     changed = (pixels != whole).any(-1)
     if missing <= 2:
         assert not changed.any()
     assert changed.mean() < (0.3 if "progressive" in kind else 0.02)
-    image = look_at(tf.constant(file))
+    image = open_image(tf.constant(file))
     for ratio in (None, ratio_of(image, tf.constant([60, 50]), 16)):
         part = rectangle(image, tf.constant([9, 20]), tf.constant([60, 50]), ratio)
         np.testing.assert_array_equal(part, pixels[9:69, 20:70])
@@ -198,10 +253,10 @@ def test_a_jpeg_of_which_a_good_part_is_missing_is_not_read(kind, in_graph):
 
 def test_a_thumbnail_or_bytes_behind_the_end_are_no_damage():
     for kind in ("jpeg with bytes behind its end", "jpeg orientation 8, thumbnail", "png", "gif"):
-        assert not is_cut_short(tf.constant(GOOD[kind]))
-    assert is_cut_short(tf.constant(GOOD["jpeg orientation 8, thumbnail"][:-3]))
+        assert not is_truncated(tf.constant(GOOD[kind]))
+    assert is_truncated(tf.constant(GOOD["jpeg orientation 8, thumbnail"][:-3]))
     for file in (b"", b"\xff", b"\xff\xd8\xff"):
-        assert is_cut_short(tf.constant(file)) == (len(file) == 3)
+        assert is_truncated(tf.constant(file)) == (len(file) == 3)
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG"])
@@ -219,7 +274,7 @@ def test_the_smallest_and_the_longest_images(sides, form):
 @pytest.mark.parametrize("kind", [kind for kind in GOOD if kind.startswith("jpeg")])
 def test_a_rectangle_is_that_of_the_whole_image(kind):
     whole = decode(GOOD[kind]).numpy()
-    image = look_at(tf.constant(GOOD[kind]))
+    image = open_image(tf.constant(GOOD[kind]))
     assert image.height_width.numpy().tolist() == list(whole.shape[:2])
     random = np.random.default_rng(0)
     differences = []
@@ -242,7 +297,7 @@ def test_a_large_rectangle_is_decoded_smaller(orientation):
     tag = Image.Exif()
     tag[exif.ORIENTATION_TAG] = orientation
     file = encoded(large, "JPEG", exif=tag, quality=95)
-    image = look_at(tf.constant(file))
+    image = open_image(tf.constant(file))
     height_width = image.height_width.numpy()
     begin, size = tf.constant([31, 18]), tf.constant(height_width - [40, 33], tf.int32)
     for at_least in (64, 100, 280, 281, 600):
@@ -261,7 +316,7 @@ def test_a_view_of_a_file_cut_off_below_it_is_no_view():
     """Or whether an image counts as unreadable would depend on the rectangle."""
     file = encoded(photograph(400, 400), "JPEG")
     with pytest.raises(tf.errors.InvalidArgumentError):
-        look_at(tf.constant(file[: len(file) * 3 // 4]))
+        open_image(tf.constant(file[: len(file) * 3 // 4]))
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def test_what_is_left_of_a_data_set_blocks_nobody(tmp_path):
     place.mkdir(parents=True)
     assert data.load("tiny_digits", "trainval", str(tmp_path)).size == 80
     (place / "dataset_info.json").unlink()
-    with pytest.raises(ValueError, match=r"1.0.0 holds no whole data set .*: delete it"):
+    with pytest.raises(ValueError, match=r"1.0.0 does not hold a complete data set .*: delete it"):
         data.load("tiny_digits", "trainval", str(tmp_path))
 
 
@@ -189,7 +189,7 @@ def damage(place, case):
     ("case", "message"),
     [
         ("gone", f"{SHARD} cannot be read"),
-        ("pipe", f"{SHARD} is no regular file"),
+        ("pipe", f"{SHARD} is not a regular file"),
         ("cut", f"{SHARD} is damaged"),
         ("cut between two images", f"{SHARD} is damaged: it holds 79 examples instead of 80"),
         ("flipped bit", f"{SHARD} is damaged.*corrupted record"),

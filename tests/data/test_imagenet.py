@@ -67,7 +67,7 @@ def test_validation_is_held_out_by_the_files_names(directories):
     )
     assert not train & val
     assert train | val == trainval
-    names = sorted(trainval, key=lambda name: int(splits.lots(name)))
+    names = sorted(trainval, key=lambda name: int(splits.name_hashes(name)))
     assert val == set(names[:6])
     # Recorded, since a run that goes on must find its split again.
     assert names[0] == "n01443537_163.JPEG"
@@ -145,8 +145,8 @@ def wrong_archives(root: pathlib.Path, case: str) -> None:
         ("no validation", f"{VALIDATION} is missing: put it into .*manual"),
         ("cut between two images", f"{TRAINING} is damaged, download it again"),
         ("inner header", f"{TRAINING} is damaged, download it again: n02085936.tar in it"),
-        ("swapped", f"{VALIDATION} is another archive than its name says"),
-        ("training twice", f"{TRAINING} is another archive than its name says"),
+        ("swapped", f"{VALIDATION} is not the archive that its name says"),
+        ("training twice", f"{TRAINING} is not the archive that its name says"),
         ("nothing in it", f"{TRAINING} holds no image"),
     ],
 )
@@ -217,7 +217,7 @@ def damaged(root: pathlib.Path, case: str) -> str:
         ("empty", "train", "train-00002-of-00005 is empty"),
         ("no records", "train", "train-00002-of-00005 is damaged: its last record is cut"),
         ("cut in a header", "train", "train-00002-of-00005 is damaged: its last record is cut"),
-        ("pipe", "train", "train-00002-of-00005 is no regular file"),
+        ("pipe", "train", "train-00002-of-00005 is not a regular file"),
         ("one more", "train", "train-00005-of-00005 in .* is one more than the shards"),
         ("two sets", "train", "shards of two sets, train-.*-of-00004 and -of-00005: keep one"),
         (

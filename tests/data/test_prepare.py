@@ -44,49 +44,71 @@ def test_prepares_and_verifies(root):
     assert "oneDNN" not in result.stderr
 
 
-def test_other_data_sets_and_what_can_be_wrong(root):
-    sheet = f"--contact_sheet={root / 'sheets' / 'other.png'}"
-    shards = f"--data_dir={root / 'shards'}"
-    photos = f"--data_dir={root / 'photos'}"
-    cases = [
-        ("OK", ["imagenet2012", shards, sheet, "--sample=5"]),
-        ("OK", ["folder", photos, sheet]),
-        (
-            "OK",
-            [
-                "imagenet2012",
-                f"--data_dir={root / 'new'}",
-                f"--manual_dir={root / 'archives'}",
-                sheet,
-            ],
-        ),
-        ("is a TFRecords already", ["imagenet2012", shards, "--manual_dir=somewhere", sheet]),
-        ("name one data set: python -m data.prepare NAME", [shards]),
-        ("name one data set", ["imagenet2012", "folder", shards]),
-        ("--sample=0: use at least 1", ["folder", photos, "--sample=0"]),
-        ("would become an image", ["folder", photos, f"--contact_sheet={root}/photos/a/b.png"]),
-        ("--sample=1000000: use at least", ["folder", photos, "--sample=1000000"]),
-        (f"--contact_sheet={root} cannot be", ["folder", photos, f"--contact_sheet={root}"]),
-        ("0.jpg is no directory", ["folder", photos, f"--contact_sheet={root}/photos/0.jpg/a.png"]),
-        (
-            "--contact_sheet=hdfs://a: the installed TensorFlow",
-            ["folder", photos, "--contact_sheet=hdfs://a"],
-        ),
-        (
-            "--manual_dir=nothing is no directory",
-            ["places205", f"--data_dir={root / 'x'}", "--manual_dir=nothing", sheet],
-        ),
-        ("unknown data set imagnet", ["imagnet", photos, sheet]),
-        ("is no directory", ["folder", f"--data_dir={root / 'nothing'}", sheet]),
-        (
-            "train_places205.csv is missing",
-            ["places205", f"--data_dir={root / 'x'}", f"--manual_dir={root / 'photos'}", sheet],
-        ),
-    ]
-    found = command_line.errors("data.prepare", [arguments for _, arguments in cases])
-    for (expected, arguments), error in zip(cases, found, strict=True):
-        assert expected in error, f"{arguments}: {error!r} should say {expected!r}"
-        assert "|" not in error, "one line"
+SHEET = "--contact_sheet={root}/sheets/other.png"
+SHARDS = "--data_dir={root}/shards"
+PHOTOS = "--data_dir={root}/photos"
+CASES = {
+    "TFRecords": ("OK", ["imagenet2012", SHARDS, SHEET, "--sample=5"]),
+    "a folder": ("OK", ["folder", PHOTOS, SHEET]),
+    "archives": (
+        "OK",
+        ["imagenet2012", "--data_dir={root}/new", "--manual_dir={root}/archives", SHEET],
+    ),
+    "archives of what is prepared": (
+        "is a TFRecords already",
+        ["imagenet2012", SHARDS, "--manual_dir=somewhere", SHEET],
+    ),
+    "no name": ("name one data set: python -m data.prepare NAME", [SHARDS]),
+    "two names": ("name one data set", ["imagenet2012", "folder", SHARDS]),
+    "no sample": ("--sample=0: use a whole number from 1", ["folder", PHOTOS, "--sample=0"]),
+    "a large sample": (
+        "--sample=1000000: use a whole number from 1 to 10000",
+        ["folder", PHOTOS, "--sample=1000000"],
+    ),
+    "a sheet among the images": (
+        "would become an image",
+        ["folder", PHOTOS, "--contact_sheet={root}/photos/a/b.png"],
+    ),
+    "a directory for a sheet": (
+        "--contact_sheet={root} cannot be",
+        ["folder", PHOTOS, "--contact_sheet={root}"],
+    ),
+    "a sheet below a file": (
+        "0.jpg is not a directory",
+        ["folder", PHOTOS, "--contact_sheet={root}/photos/0.jpg/a.png"],
+    ),
+    "a sheet at an unknown store": (
+        "--contact_sheet=hdfs://a: the installed TensorFlow",
+        ["folder", PHOTOS, "--contact_sheet=hdfs://a"],
+    ),
+    "no directory of archives": (
+        "--manual_dir=nothing is not a directory",
+        ["places205", "--data_dir={root}/x", "--manual_dir=nothing", SHEET],
+    ),
+    "an unknown data set": ("unknown data set imagnet", ["imagnet", PHOTOS, SHEET]),
+    "no folder": ("is not a directory", ["folder", "--data_dir={root}/nothing", SHEET]),
+    "archives that are missing": (
+        "train_places205.csv is missing",
+        ["places205", "--data_dir={root}/x", "--manual_dir={root}/photos", SHEET],
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def endings(root):
+    """How each case ends; one process for all of them, because it imports TensorFlow."""
+    command_lines = [[each.format(root=root) for each in line] for _, line in CASES.values()]
+    return dict(zip(CASES, command_line.errors("data.prepare", command_lines), strict=True))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_other_data_sets_and_what_can_be_wrong(case, root, endings):
+    assert CASES[case][0].format(root=root) in endings[case]
+    assert "|" not in endings[case], "one line"
+
+
+def test_what_other_data_sets_leave(root, endings):
+    assert endings
     assert (root / "sheets" / "other.png").exists()
     assert (root / "new" / "imagenet2012").exists()
 

@@ -13,7 +13,7 @@ import data
 from data import images, pipeline, service
 from data.service import DataService
 from data.unreadable import UnreadableImages
-from programs import grpc_server
+from training import grpc_server
 
 VIEW = images.RandomCrop(0, 8)
 
@@ -98,13 +98,19 @@ ADDRESSES = (
 )
 
 
-def test_what_is_no_service():
-    for address in ADDRESSES:
-        with pytest.raises(ValueError, match="is no address: use grpc://HOST:PORT"):
-            DataService(address)
-    for jobs in (0, -1, 10**6):
-        with pytest.raises(ValueError, match="must be at least 1, and at most"):
-            DataService("grpc://localhost:1", jobs)
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_what_is_not_an_address(address):
+    with pytest.raises(ValueError, match="is not an address: use grpc://HOST:PORT"):
+        DataService(address)
+
+
+@pytest.mark.parametrize("jobs", [0, -1, 10**6])
+def test_numbers_of_jobs_out_of_range(jobs):
+    with pytest.raises(ValueError, match="must be at least 1, and at most"):
+        DataService("grpc://localhost:1", jobs)
+
+
+def test_where_nothing_listens():
     with pytest.raises(ValueError, match=r"does not answer.*[Rr]efused") as error:
         DataService("grpc://127.0.0.1:1").check()
     assert "\n" not in str(error.value)
@@ -140,7 +146,7 @@ def test_a_dispatcher_that_is_gone_ends_a_step(address, monkeypatch):
     monkeypatch.setattr(service, "SECONDS_OF_SILENCE", 0.01)
     monkeypatch.setattr(service.interruption, "fail", ended.put)
     with DataService("grpc://127.0.0.1:1").explained(step=7):
-        assert "does not answer any more at step 7" in ended.get(timeout=60)
+        assert "no longer answers at step 7" in ended.get(timeout=60)
     ended = queue.Queue()
     asked = threading.Event()
     monkeypatch.setattr(service.grpc_server, "problem", lambda *_: asked.set() or "")

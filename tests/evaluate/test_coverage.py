@@ -36,13 +36,15 @@ def test_classes_that_were_never_trained(caplog) -> None:
 
 def test_splits_that_overlap(caplog) -> None:
     assert check(range(6), [0, 1], caplog, overlap=2).overlap == 2
-    assert "overlapping splits: 2 of the validation split's images are among" in caplog.text
-    assert "2 validation images are among" in coverage.remarks({"overlap": 2})[0]
+    assert "overlapping splits: 2 of the validation split's images are also in" in caplog.text
+    assert (
+        "2 validation images are also in the training split" in coverage.remarks({"overlap": 2})[0]
+    )
 
 
 def test_few_examples(caplog) -> None:
     check([0, 1], [0], caplog, neighbours=20)
-    assert "2 training examples of 6 classes: fewer than one a class" in caplog.text
+    assert "2 training examples of 6 classes: fewer than one per class" in caplog.text
     assert "--neighbours=20: there are 2 training examples, all of which vote" in caplog.text
     with pytest.raises(ValueError, match="all 3 training examples are of the class bee"):
         check([1, 1, 1], [0, 1], caplog)

@@ -10,15 +10,16 @@ import tensorflow as tf
 from etils import epath
 
 import data
-from evaluate import logistic_regression, protocols, representations, saved_models
+from evaluate import gradient_probe, logistic_regression, protocols, representations, saved_models
 from evaluate.gradient_probe import GradientProbe
 from evaluate.protocols import Protocol
 from evaluate.representations import Representations
 from evaluate.training_examples import AugmentedExamples, CachedExamples
-from programs import interruption
-from programs.metrics_file import read_metrics
 from tests import command_line
 from tests.full_disk import no_files_larger_than
+from training import interruption
+from training.loop import Loop
+from training.metrics import read_metrics
 
 CLASSES = 4
 ONE_DEVICE = tf.distribute.OneDeviceStrategy("CPU:0")
@@ -56,22 +57,24 @@ def rows_of(layers: dict[str, np.ndarray], labels: np.ndarray) -> Representation
     return Representations(layers, labels, np.arange(len(labels)), tuple("abcd"), 0, {})
 
 
-def probe(workdir, how: Protocol, train=None, strategy=ONE_DEVICE, val=None, **options):
+def probe(
+    workdir, how: Protocol, train=None, strategy=ONE_DEVICE, val=None, source=None, **options
+) -> Loop:
     workdir = epath.Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
-    return GradientProbe(
+    learner = GradientProbe(
         how,
         train or CachedExamples(examples(), CLASSES),
         val or examples(50, seed=1),
         num_classes=CLASSES,
         strategy=strategy,
-        workdir=workdir,
         **options,
     )
+    return gradient_probe.resume(learner, workdir, source)
 
 
-def weights(trained: GradientProbe) -> list[np.ndarray]:
-    return [variable.numpy() for variable in trained.heads.variables]
+def weights(trained: Loop) -> list[np.ndarray]:
+    return [variable.numpy() for variable in trained.learner.heads.variables]
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +99,7 @@ def model(tmp_path_factory) -> saved_models.SavedModel:
 def test_sgd_reaches_the_optimum_of_lbfgs(tmp_path) -> None:
     train, val = examples(800), examples(1000, seed=1)
     how = protocol(train_batch_size=100, epochs=40, decay_epochs=(25, 35), l2=1e-3)
-    results = probe(tmp_path, how, CachedExamples(train, CLASSES), val=val).run()
+    results = gradient_probe.run(probe(tmp_path, how, CachedExamples(train, CLASSES), val=val))
     for layer in train.layers:
         optimum = logistic_regression.fit(
             train.layers[layer], train.labels, num_classes=CLASSES, l2=1e-3
@@ -111,8 +114,7 @@ def test_sgd_reaches_the_optimum_of_lbfgs(tmp_path) -> None:
 
 
 def test_the_rows_of_metrics(tmp_path) -> None:
-    trained = probe(tmp_path, protocol())
-    results = trained.run()
+    results = gradient_probe.run(probe(tmp_path, protocol()))
     rows = read_metrics(epath.Path(tmp_path / "metrics.csv"))
     assert [row["step"] for row in rows] == ["3", "6", "9"]
     assert [float(row["epoch"]) for row in rows] == [1, 2, 3]
@@ -126,7 +128,7 @@ def test_the_rows_of_metrics(tmp_path) -> None:
     # Every logit is 0 in the first step.
     assert 1 < float(rows[0]["loss_bad"]) < 2
     # Started again, it is finished and measures the same.
-    again = probe(tmp_path, protocol()).run()
+    again = gradient_probe.run(probe(tmp_path, protocol()))
     assert again["good"] | {"seconds": 0} == results["good"] | {"seconds": 0}
     assert read_metrics(epath.Path(tmp_path / "metrics.csv")) == rows
 
@@ -146,15 +148,14 @@ def test_a_killed_probe_ends_with_the_same_bits(
         how = protocol("mlp", train_batch_size=40, epochs=2)
     whole = probe(tmp_path / "whole", how, train, val=val)
     whole.run()
-    step, taken = GradientProbe._train_step, []
+    update = GradientProbe.update
 
-    def killed(self, batch):
-        if len(taken) == 4:
+    def killed(self, batches, step):
+        if step == 5:
             raise KeyboardInterrupt
-        taken.append(1)
-        step(self, batch)
+        update(self, batches, step)
 
-    monkeypatch.setattr(GradientProbe, "_train_step", killed)
+    monkeypatch.setattr(GradientProbe, "update", killed)
     with pytest.raises(KeyboardInterrupt):
         probe(tmp_path / "killed", how, train, val=val, checkpoint_every_steps=2).run()
     monkeypatch.undo()
@@ -187,7 +188,7 @@ def test_two_replicas_do_what_one_device_does(model, labelled_folder, tmp_path, 
             with mirrored.scope():
                 train = AugmentedExamples(saved_models.load(model.path), train._records, OPTIONS)
         two = probe(tmp_path / name / "two", how, train, strategy=mirrored, val=val)
-        results = one.run(), two.run()
+        results = gradient_probe.run(one), gradient_probe.run(two)
         for expected, value in zip(weights(one), weights(two), strict=True):
             np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-6)
         for layer, row in results[0].items():
@@ -252,13 +253,15 @@ def test_odd_examples(name, tmp_path) -> None:
     train.labels[train.labels == 2] = 1  # A class without examples.
     how = protocol(name, learning_rate=0.1, l2=0.0, epochs=6, decay_epochs=())
     trained = probe(tmp_path / "odd", how, CachedExamples(train, CLASSES))
-    results = trained.run()
+    results = gradient_probe.run(trained)
     assert results["good"]["top1"] > 0.4
     assert all(np.isfinite(value).all() for value in weights(trained))
     # Fewer examples than classes.
     few = rows_of({"x": np.eye(3, 5, dtype=np.float32)}, np.arange(3))
     how = protocol(name, train_batch_size=3)
-    results = probe(tmp_path / "few", how, CachedExamples(few, CLASSES), val=few).run()
+    results = gradient_probe.run(
+        probe(tmp_path / "few", how, CachedExamples(few, CLASSES), val=few)
+    )
     assert np.isfinite(results["x"]["loss"])
 
 
@@ -270,21 +273,21 @@ def test_bad_features_are_one_line_that_names_the_layer(tmp_path) -> None:
             CachedExamples(train, CLASSES)
     train = examples()
     train.labels[0] = -1
-    with pytest.raises(ValueError, match="must be in 0 … 3, these reach from -1"):
+    with pytest.raises(ValueError, match="must be in 0 … 3, these range from -1"):
         CachedExamples(train, CLASSES)
     with pytest.raises(ValueError, match="70 training examples, fewer than one batch of 71"):
         probe(tmp_path / "large_batch", protocol(train_batch_size=71))
     train = examples()
     train.layers["bad"] *= 1e20
     diverging = probe(tmp_path / "diverging", protocol(), CachedExamples(train, CLASSES))
-    with pytest.raises(FloatingPointError, match="the loss of layer bad is not finite at step 3"):
+    with pytest.raises(FloatingPointError, match="the loss of layer bad is not finite at step 2;"):
         diverging.run()
 
 
 def test_a_rate_too_large_for_a_layer_is_a_warning(tmp_path, caplog) -> None:
     train = examples()
     train.layers["bad"] *= 1000
-    probe(tmp_path, protocol(), CachedExamples(train, CLASSES)).run()
+    gradient_probe.run(probe(tmp_path, protocol(), CachedExamples(train, CLASSES)))
     (warning,) = (record.getMessage() for record in caplog.records)
     assert warning.startswith("layer bad ended with a loss of ")
     assert "more than guessing has (1.39)" in warning
@@ -296,26 +299,30 @@ def test_stopped_out_of_room_and_damaged(tmp_path, monkeypatch, caplog) -> None:
     whole.run()
     workdir = tmp_path / "run"
 
-    def run(**options) -> GradientProbe:
+    def resumed(**options) -> Loop:
         return probe(workdir, protocol(), **options)
 
-    calls = []
-    monkeypatch.setattr(interruption, "requested", lambda: calls.append(0) or len(calls) == 4)
-    saved = re.escape(str(workdir / "checkpoints" / "ckpt-4"))
-    with pytest.raises(interruption.Interrupted, match=f"step 4 is saved in {saved}$"):
-        run().run()
-    monkeypatch.undo()
+    # In the validation behind step 3, and then, after all of it, behind step 4.
+    for step in (3, 4):
+        calls = []
+        monkeypatch.setattr(
+            interruption, "requested", lambda calls=calls: calls.append(0) or len(calls) == 4
+        )
+        saved = re.escape(str(workdir / "checkpoints" / f"ckpt-{step}"))
+        with pytest.raises(interruption.Interrupted, match=f"step {step} is saved in {saved}$"):
+            resumed().run()
+        monkeypatch.undo()
 
-    stopped = run(checkpoint_every_steps=3)
+    stopped = resumed(checkpoint_every_steps=3)
     assert stopped.step == 4
     with no_files_larger_than(1000), pytest.raises(OSError, match="ckpt-6 could not be written: "):
         stopped.run()
-    assert run().step == 4
+    assert resumed().step == 4
 
-    run(checkpoint_every_steps=4).run()
+    resumed(checkpoint_every_steps=4).run()
     (data_file,) = (workdir / "checkpoints").glob("ckpt-9.data*")
     data_file.write_bytes(data_file.read_bytes()[:50])
-    damaged = run()
+    damaged = resumed()
     assert damaged.step == 8
     assert "ckpt-9 is damaged (" in caplog.text
     damaged.run()
@@ -329,7 +336,8 @@ def test_checkpoints_of_other_examples_are_not_taken_over(tmp_path, caplog) -> N
     probe(tmp_path, protocol(), source={"train": "a"}).run()
     assert probe(tmp_path, protocol(), source={"train": "a"}).step == 9
     assert probe(tmp_path, protocol(), source={"train": "b"}).step == 0
-    assert "are of other examples, or source.json is damaged: the probe starts anew" in caplog.text
+    assert "are of other examples or of another version of the program, or source" in caplog.text
+    assert "source.json is damaged: the probe starts anew" in caplog.text
     assert read_metrics(epath.Path(tmp_path / "metrics.csv")) == []
 
 

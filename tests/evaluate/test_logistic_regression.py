@@ -177,7 +177,7 @@ def test_the_held_out_fifth_is_balanced_and_seeded() -> None:
     assert [held_out[labels == label].sum() for label in range(3)] == [10, 20, 40]
     assert (held_out == held_out_fifth(labels, seed=1)).all()
     assert (held_out != held_out_fifth(labels, seed=2)).any()
-    with pytest.raises(ValueError, match="takes 5 examples, there are 4"):
+    with pytest.raises(ValueError, match="needs 5 examples, there are 4"):
         held_out_fifth(labels[:4], seed=0)
 
 
@@ -223,7 +223,7 @@ def test_fewer_examples_than_classes_are_no_error() -> None:
         ({"features": np.zeros((600, 4, 10), np.float32)}, "have the shape"),
         ({"features": np.zeros((0, 40), np.float32)}, "no features"),
         ({"labels": np.zeros(599, int)}, "600 examples need 600 labels"),
-        ({"labels": np.full(600, 5)}, r"0 … 4, these reach from 5 to 5"),
+        ({"labels": np.full(600, 5)}, r"0 … 4, these range from 5 to 5"),
         ({"labels": np.full(600, -1)}, "from -1"),
         ({"labels": np.zeros(600)}, "integers, these are float64"),
         ({"num_classes": 1}, "at least 2 classes, not 1"),

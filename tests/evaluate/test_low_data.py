@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import data
-from evaluate.blocks import RowBlocks, rows
+from evaluate.features import RowBlocks
 from evaluate.logistic_regression import fit
 from evaluate.low_data import ChosenRows, choose, records_part, subset
 
@@ -62,7 +62,7 @@ def test_chosen_rows_are_read_and_fitted_like_a_copy(dtype: type) -> None:
     view = choose(features, chosen)
     assert isinstance(view, ChosenRows)
     assert choose(features, np.arange(500)) is features
-    np.testing.assert_array_equal(rows(RowBlocks(view).read(32, 96)), features[chosen[32:96]])
+    np.testing.assert_array_equal(RowBlocks(view).read(32, 96), features[chosen[32:96]])
     probes = [fit(each, labels[chosen], num_classes=2, l2=1e-2) for each in (view, view[:])]
     # SciPy stops where the gradient is below 1e-5: within 1e-5 / (2 · l2) of the optimum each.
     np.testing.assert_allclose(probes[0].weights, probes[1].weights, atol=1e-3)

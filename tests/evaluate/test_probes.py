@@ -80,7 +80,7 @@ def test_one_layer_that_is_damaged_is_measured_again(partial, monkeypatch, caplo
     partial.write_text(json.dumps(content))
     with caplog.at_level(logging.WARNING):
         assert measured(partial, monkeypatch) == ["block2"]
-    assert "(of layer block2, top1 is no number from 0 to 1)" in caplog.text
+    assert "(of layer block2, top1 is not a number from 0 to 1)" in caplog.text
 
 
 def test_results_of_another_source_do_not_count(partial, monkeypatch, caplog) -> None:

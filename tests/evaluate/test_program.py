@@ -1,5 +1,6 @@
 """`eval.py` from end to end on a network of three lines and on awkward data."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -62,88 +63,142 @@ def line(network: str, data_dir: str, workdir: pathlib.Path, *arguments: str) ->
     ]
 
 
-def test_awkward_data_is_measured_or_one_clear_line(network, tmp_path) -> None:
-    usual = folder(
-        tmp_path / "usual", train={"red": 20, "green": 20, "blue": 20}, test={"red": 5, "blue": 5}
-    )
-    unseen = folder(
-        tmp_path / "unseen", train={"red": 10, "green": 10}, test={"red": 3, "green": 3, "blue": 3}
-    )
-    few = folder(tmp_path / "few", train={"red": 1, "green": 1}, test={"red": 1, "blue": 1})
-    one = folder(tmp_path / "one", train={"red": 10}, test={"red": 3})
+# Which folder is measured, and how: each gives results.
+GOOD = {
+    "usual": ("usual", "--layers=colour,constant"),
+    "few_labels": ("usual", "--train_fraction=0.1"),
+    "too_few_labels": ("usual", "--train_fraction=0.001", "--l2=1e-3"),
+    "unseen": ("unseen",),
+    "nearest_unseen": ("unseen", "--probe=knn", "--neighbours=3"),
+    "few": ("few", "--l2=1e-3"),
+    "paper": ("few", "--l2=paper"),
+    "mirrored": ("usual", "--layers=colour,constant", "--strategy=mirrored"),
+    "short": ("usual", "--max_updates=1", "--l2=1e-6"),
+    "half": ("usual", "--dtype=float16"),
+    "overlapping": ("usual", "--train_split=all", "--probe=knn"),
+}
+# The same, by what the one line of its error says.
+FOUND_LATE = {
+    "layer nan: ": ("usual", "--layers=nan"),
+    "layer infinite: ": ("usual", "--layers=infinite", "--probe=knn"),
+    "float16 ends at 65504": ("usual", "--layers=large", "--dtype=float16"),
+    "needs 5 examples, there are 2: give a number instead": ("few",),
+}
+FOUND_AT_ONCE = {
+    "folder has 1 labels to probe with, not two or more": ("one",),
+    "--train_fraction=0: use a number above 0": ("usual", "--train_fraction=0"),
+    "--train_fraction=1.5: use a number from 0 to 1": ("usual", "--train_fraction=1.5"),
+    "--max_updates=0: use a whole number from 1 to": ("usual", "--max_updates=0"),
+    "--neighbours=0: use a whole number from 1 to": ("usual", "--probe=knn", "--neighbours=0"),
+    "--max_features=0: use a whole number from 1 to": ("usual", "--max_features=0"),
+    "--crop_size=-8: use a whole number from 0 to 8192": ("usual", "--crop_size=-8"),
+    "did you mean colour? it has": ("usual", "--layers=color"),
+    "--resize_size=2147483648: use": ("usual", "--resize_size=2147483648"),
+}
+BAD = FOUND_LATE | FOUND_AT_ONCE
 
-    good = {
-        "usual": (usual, "--layers=colour,constant"),
-        "few_labels": (usual, "--train_fraction=0.1"),
-        "too_few_labels": (usual, "--train_fraction=0.001", "--l2=1e-3"),
-        "unseen": (unseen,),
-        "nearest_unseen": (unseen, "--probe=knn", "--neighbours=3"),
-        "few": (few, "--l2=1e-3"),
-        "paper": (few, "--l2=paper"),
-        "mirrored": (usual, "--layers=colour,constant", "--strategy=mirrored"),
-        "short": (usual, "--max_updates=1", "--l2=1e-6"),
-        "half": (usual, "--dtype=float16"),
-        "overlapping": (usual, "--train_split=all", "--probe=knn"),
-    }
-    bad = {
-        "layer nan: ": (usual, "--layers=nan"),
-        "layer infinite: ": (usual, "--layers=infinite", "--probe=knn"),
-        "float16 ends at 65504": (usual, "--layers=large", "--dtype=float16"),
-        "takes 5 examples, there are 2: give a number instead": (few,),
-        "folder has 1 labels to probe with, not two or more": (one,),
-        "--train_fraction=0: use a number above 0": (usual, "--train_fraction=0"),
-        "--train_fraction=1.5: use a number from 0 to 1": (usual, "--train_fraction=1.5"),
-        "--max_updates=0: use a whole number from 1 to": (usual, "--max_updates=0"),
-        "--neighbours=0: use a whole number from 1 to": (usual, "--probe=knn", "--neighbours=0"),
-        "--max_features=0: use a whole number from 1 to": (usual, "--max_features=0"),
-        "--crop_size=-8: use a whole number from 0 to 8192": (usual, "--crop_size=-8"),
-        "did you mean colour? it has": (usual, "--layers=color"),
-        "--resize_size=2147483648: use": (usual, "--resize_size=2147483648"),
-    }
-    lines = [
-        line(network, data_dir, tmp_path / name, *more) for name, (data_dir, *more) in good.items()
-    ]
-    lines += [
-        line(network, data_dir, tmp_path / f"bad{number}", *more)
-        for number, (data_dir, *more) in enumerate(bad.values())
-    ]
-    runs = [str(tmp_path / name) for name in good]
-    both = tmp_path / "both"
-    lines.append(["--compare", *runs[:2], f"--workdir={both}"])
-    outcomes = command_line.errors("eval.py", lines)
-    assert outcomes[-1] == "OK"
-    for name, outcome in zip(good, outcomes, strict=False):
-        assert outcome == "OK", f"{name}: {outcome}"
-    for expected, error in zip(bad, outcomes[len(good) :], strict=False):
-        assert expected in error, f"{error!r} should say {expected!r}"
-        assert "|" not in error, "one line"
-    for number in range(5, len(bad)):
-        assert not (tmp_path / f"bad{number}").exists(), "nothing half-written"
 
-    results = {name: json.loads((tmp_path / name / "results.json").read_text()) for name in good}
-    layers = {name: result["layers"] for name, result in results.items()}
-    assert layers["usual"]["colour"]["top1"] == 1.0
-    assert layers["usual"]["colour"]["effective_rank"] == pytest.approx(2.2, abs=0.8)
-    assert layers["usual"]["colour"]["first_ten_variance"] == 1.0
-    # A constant feature tells nothing: one class for all, and no direction.
-    assert layers["usual"]["constant"]["top1"] in (0.0, 0.5)
-    assert layers["usual"]["constant"]["effective_rank"] == 0.0
-    assert results["few_labels"]["train_examples"] == 6
-    assert results["few_labels"]["train_fraction"] == 0.1
-    assert layers["few_labels"]["colour"]["top1"] == 1.0
-    assert results["too_few_labels"]["train_examples"] == 3, "one of every class"
-    # A class without training examples is never right.
-    for name in ("unseen", "nearest_unseen"):
-        assert layers[name]["colour"]["top1"] == pytest.approx(2 / 3)
-        assert results[name]["untrained_classes"] == ["blue"]
-        assert results[name]["untrained_examples"] == 3
-    assert (results["usual"]["overlap"], results["overlapping"]["overlap"]) == (0, 10)
-    assert layers["few"]["colour"]["top1"] == 0.5
-    assert layers["mirrored"]["colour"]["top1"] == 1.0
-    assert not layers["short"]["colour"]["converged"]
-    assert layers["short"]["colour"]["updates"] == 1
-    assert (both / "comparison.png").exists()
-    assert (both / "comparison.csv").read_text().count("\n") == 4
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What the cases left, and how each ended."""
+
+    root: pathlib.Path
+    endings: dict[str, str]
+
+    def results(self, name: str) -> dict:
+        return json.loads((self.root / name / "results.json").read_text())
+
+    def layers(self, name: str) -> dict:
+        return self.results(name)["layers"]
+
+
+@pytest.fixture(scope="module")
+def measured(network, tmp_path_factory) -> Measured:
+    """All cases in one process, because importing TensorFlow takes longer than they do."""
+    root = tmp_path_factory.mktemp("measured")
+    images = {
+        "usual": {
+            "train": {"red": 20, "green": 20, "blue": 20},
+            "test": {"red": 5, "blue": 5},
+        },
+        "unseen": {
+            "train": {"red": 10, "green": 10},
+            "test": {"red": 3, "green": 3, "blue": 3},
+        },
+        "few": {"train": {"red": 1, "green": 1}, "test": {"red": 1, "blue": 1}},
+        "one": {"train": {"red": 10}, "test": {"red": 3}},
+    }
+    folders = {name: folder(root / "images" / name, **counts) for name, counts in images.items()}
+    workdirs = dict(zip(GOOD | BAD, [*GOOD, *map(str, range(len(BAD)))], strict=True))
+    lines = {
+        name: line(network, folders[data], root / workdirs[name], *more)
+        for name, (data, *more) in (GOOD | BAD).items()
+    }
+    compared = [str(root / name) for name in list(GOOD)[:2]]
+    lines["compare"] = ["--compare", *compared, f"--workdir={root / 'both'}"]
+    endings = command_line.errors("eval.py", list(lines.values()))
+    return Measured(root, dict(zip(lines, endings, strict=True)))
+
+
+@pytest.mark.parametrize("name", [*GOOD, "compare"])
+def test_awkward_data_is_measured(name, measured) -> None:
+    assert measured.endings[name] == "OK"
+
+
+@pytest.mark.parametrize("expected", BAD)
+def test_an_error_is_one_clear_line(expected, measured) -> None:
+    assert expected in measured.endings[expected]
+    assert "|" not in measured.endings[expected], "one line"
+
+
+@pytest.mark.parametrize("expected", list(FOUND_AT_ONCE)[1:])
+def test_an_error_that_is_found_at_once_leaves_nothing(expected, measured) -> None:
+    assert expected in measured.endings
+    assert not (measured.root / str(list(BAD).index(expected))).exists(), "nothing half-written"
+
+
+def test_all_is_told_apart_by_a_useful_layer_and_nothing_by_a_constant_one(measured) -> None:
+    layers = measured.layers("usual")
+    assert layers["colour"]["top1"] == 1.0
+    assert layers["colour"]["effective_rank"] == pytest.approx(2.2, abs=0.8)
+    assert layers["colour"]["first_ten_variance"] == 1.0
+    # One class for all, and no direction.
+    assert layers["constant"]["top1"] in (0.0, 0.5)
+    assert layers["constant"]["effective_rank"] == 0.0
+
+
+def test_few_labels(measured) -> None:
+    assert measured.results("few_labels")["train_examples"] == 6
+    assert measured.results("few_labels")["train_fraction"] == 0.1
+    assert measured.layers("few_labels")["colour"]["top1"] == 1.0
+    assert measured.results("too_few_labels")["train_examples"] == 3, "one of every class"
+    assert measured.layers("few")["colour"]["top1"] == 0.5
+
+
+@pytest.mark.parametrize("name", ["unseen", "nearest_unseen"])
+def test_a_class_without_training_examples_is_never_right(name, measured) -> None:
+    assert measured.layers(name)["colour"]["top1"] == pytest.approx(2 / 3)
+    assert measured.results(name)["untrained_classes"] == ["blue"]
+    assert measured.results(name)["untrained_examples"] == 3
+
+
+def test_overlapping_splits(measured) -> None:
+    assert measured.results("usual")["overlap"] == 0
+    assert measured.results("overlapping")["overlap"] == 10
+
+
+def test_two_replicas(measured) -> None:
+    assert measured.layers("mirrored")["colour"]["top1"] == 1.0
+
+
+def test_the_limit_of_updates(measured) -> None:
+    assert not measured.layers("short")["colour"]["converged"]
+    assert measured.layers("short")["colour"]["updates"] == 1
+
+
+def test_a_comparison(measured) -> None:
+    assert (measured.root / "both" / "comparison.png").exists()
+    assert (measured.root / "both" / "comparison.csv").read_text().count("\n") == 4
 
 
 def test_another_network_at_the_same_path_is_measured_anew(network, tmp_path, monkeypatch) -> None:

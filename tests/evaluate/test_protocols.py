@@ -66,18 +66,34 @@ def test_what_is_given_takes_the_papers_place() -> None:
     assert protocols.build("sgd", l2="paper").l2 == "paper"
 
 
-def test_numbers_that_make_no_sense() -> None:
-    for options, message in (
-        ({"epochs": -1}, "--epochs=-1: use a number of at least 0"),
-        ({"train_batch_size": -8}, "--train_batch_size=-8"),
-        ({"lr_scale_batch_size": -8}, "--lr_scale_batch_size=-8"),
-        ({"learning_rate": -0.1}, "--learning_rate=-0.1: use a number above 0"),
-        ({"learning_rate": float("nan")}, "--learning_rate=nan: use a number above 0"),
-        ({"decay_epochs": ["5", "2"]}, "--decay_epochs=5,2: use ascending numbers"),
-        ({"decay_epochs": ["auto", "2"]}, "--decay_epochs=auto,2"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            protocols.build("sgd", **options)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param({"epochs": -1}, "--epochs=-1: use a number of at least 0", id="epochs"),
+        pytest.param({"train_batch_size": -8}, "--train_batch_size=-8", id="batch size"),
+        pytest.param({"lr_scale_batch_size": -8}, "--lr_scale_batch_size=-8", id="scale"),
+        pytest.param(
+            {"learning_rate": -0.1}, "--learning_rate=-0.1: use a number above 0", id="rate"
+        ),
+        pytest.param(
+            {"learning_rate": float("nan")},
+            "--learning_rate=nan: use a number above 0",
+            id="rate of nan",
+        ),
+        pytest.param(
+            {"decay_epochs": ["5", "2"]},
+            "--decay_epochs=5,2: use ascending numbers",
+            id="descending decays",
+        ),
+        pytest.param({"decay_epochs": ["auto", "2"]}, "--decay_epochs=auto,2", id="auto and more"),
+    ],
+)
+def test_invalid_numbers(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        protocols.build("sgd", **options)
+
+
+def test_steps_per_epoch() -> None:
     sgd = protocols.build("sgd")
     assert protocols.steps_per_epoch(sgd, 5000) == 2
     with pytest.raises(ValueError, match="2000 training examples, fewer than one batch of 2048"):

@@ -143,7 +143,7 @@ def test_files_without_checksums_are_made_again(directory, caplog) -> None:
 def test_a_header_that_is_no_file_is_a_line(directory) -> None:
     (directory / "header.json").unlink()
     os.mkfifo(directory / "header.json")
-    with pytest.raises(ValueError, match=r"header\.json is no file: move it away"):
+    with pytest.raises(ValueError, match=r"header\.json is not a file: move it away"):
         opened(directory)
 
 

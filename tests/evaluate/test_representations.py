@@ -68,9 +68,9 @@ def test_an_interrupted_extraction_continues(model, records, tmp_path, monkeypat
         calls.append(done)
         if len(calls) == 4:
             # As a kill leaves it: something written that the header does not count.
-            for file in files._open.values():
-                file.write(b"half a row")
-                file.flush()
+            for name in (*files.layers, "labels", "positions"):
+                with files.path(name).open("ab") as file:
+                    file.write(b"half a row")
             raise KeyboardInterrupt
         append(files, batch, done)
 
@@ -92,7 +92,7 @@ def test_an_interrupted_extraction_continues(model, records, tmp_path, monkeypat
 
 KILLED = """
 import json, sys, time
-from programs import quiet
+from training import quiet
 from etils import epath
 import data
 from evaluate import representation_files, representations, saved_models
@@ -322,7 +322,7 @@ def test_an_older_export_of_a_patch_task_says_so(model, tmp_path, caplog):
 
 
 def test_what_is_no_model(tmp_path):
-    with pytest.raises(ValueError, match="is no SavedModel"):
+    with pytest.raises(ValueError, match="is not a SavedModel"):
         saved_models.load(str(tmp_path))
     root = tf.Module()
     root.f = tf.function(lambda x: x, input_signature=[tf.TensorSpec([], tf.float32)])

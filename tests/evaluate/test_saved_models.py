@@ -68,7 +68,7 @@ def into_directory(file: pathlib.Path) -> None:
         (cut, "saved_model.pb", "missing or damaged: Cannot parse file"),
         (lambda file: file.write_bytes(b""), "saved_model.pb", "saved_model.pb is empty"),
         (into_directory, "saved_model.pb", "missing or damaged: "),
-        (pathlib.Path.unlink, "saved_model.pb", "is no SavedModel"),
+        (pathlib.Path.unlink, "saved_model.pb", "is not a SavedModel"),
     ],
 )
 def test_a_damaged_export_is_one_line(copy, damage, name, message, capfd) -> None:
@@ -105,7 +105,7 @@ def test_an_input_size_that_is_none_does_not_count(tmp_path, sizes) -> None:
     function = tf.function(sizes, input_signature=[])
     path = export(tmp_path / "m", lambda images: {"mean": mean(images)}, input_size=function)
     loaded = saved_models.load(path)
-    with pytest.raises(ValueError, match="does not say which image size it wants: give"):
+    with pytest.raises(ValueError, match="does not say which image size it expects: give"):
         saved_models.input_size(loaded, 0, 0)
     assert saved_models.input_size(loaded, 36, 32) == (36, 32)
 
@@ -160,7 +160,11 @@ def spec(*shape: int | None, dtype: tf.DType = tf.float32, name: str = "images")
         (lambda x: {"a": x[:, None]}, [IMAGES], r"not \(1, 33, 33, 3\)"),
         (lambda x: {"a": tf.boolean_mask(x, [True, False, True], axis=3)}, [IMAGES], "None"),
         (lambda x: {"a": tf.strings.as_string(mean(x))}, [IMAGES], "Cast string to float"),
-        (lambda x: {"a": tf.reduce_mean(x, [0, 1, 2])[None]}, [IMAGES], "layer a of .*is no rep"),
+        (
+            lambda x: {"a": tf.reduce_mean(x, [0, 1, 2])[None]},
+            [IMAGES],
+            "layer a of .*is not a rep",
+        ),
         (lambda x: {"a": mean(x)[:, :0]}, [IMAGES], r"\(2, 0\) after pooling"),
         (
             lambda x: {"a": tf.ensure_shape(x, [None, 7, 7, 3])},

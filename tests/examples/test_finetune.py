@@ -112,7 +112,7 @@ def test_a_prepared_data_set_and_a_folder_with_splits(tmp_path, labelled_folder)
 
 def test_it_needs_nothing_of_the_project():
     source = pathlib.Path(finetune.__file__).read_text()
-    for room in ("models", "data", "pretext", "evaluate", "programs"):
+    for room in ("models", "data", "pretext", "evaluate", "training"):
         assert f"import {room}" not in source
         assert f"from {room}" not in source
 
@@ -134,7 +134,7 @@ def test_mistakes(saved_model, labelled_folder, tmp_path, monkeypatch, capsys):
     shutil.copytree(saved_model, junk)
     (junk / "saved_model.pb").write_bytes(b"junk")
     for options, expected in (
-        ({"saved_model": tmp_path}, "is no SavedModel"),
+        ({"saved_model": tmp_path}, "is not a SavedModel"),
         ({"saved_model": junk}, "is damaged or no export of train.py"),
         ({"data": tmp_path / "empty"}, "not 0 images of 0"),
         ({"data": tmp_path / "unlabelled"}, "needs a sub-folder of images for each"),

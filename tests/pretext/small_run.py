@@ -20,13 +20,14 @@ from etils import epath
 import data
 import pretext
 from models.layers import BatchNormalization
-from optimisation.momentum import Momentum
 from pretext import precision
-from pretext.loop import Loop, LoopOptions
+from pretext.pretraining import Pretraining, PretrainingOptions
 from pretext.trainer import PretextTrainer
-from programs import command_line, strategies
-from programs.metrics_file import read_metrics
 from tests.pretext import tiny
+from training import command_line, strategies
+from training.loop import Loop
+from training.metrics import read_metrics
+from training.momentum import Momentum
 
 BATCH_SIZE = 8
 
@@ -83,7 +84,7 @@ def make_loop(
 ) -> Loop:
     """The loop over all of the folder's images, for training and for validation."""
     images = data.load("folder", "all", folder)
-    options = LoopOptions(
+    options = PretrainingOptions(
         batch_size=BATCH_SIZE,
         epochs=case.epochs,
         seed=0,
@@ -94,7 +95,8 @@ def make_loop(
         profile=case.profile,
     )
     workdir.mkdir(parents=True, exist_ok=True)
-    return Loop(make_trainer(case, strategy), strategy, options, workdir, images, images)
+    learner = Pretraining(make_trainer(case, strategy), strategy, options, images, images)
+    return Loop(learner, strategy, workdir)
 
 
 def train(
@@ -108,7 +110,8 @@ def train(
     """
     loop = make_loop(case, strategy, folder, workdir)
     loop.run()
-    result = {f"weights{i}": weights for i, weights in enumerate(loop.trainer.get_weights())}
+    trained = loop.learner.trainer.get_weights()
+    result = {f"weights{i}": weights for i, weights in enumerate(trained)}
     rows = read_metrics(workdir / "metrics.csv")
     for name in rows[0] if rows else ():
         result[name] = np.array([float(row[name]) for row in rows if row[name]])

@@ -33,7 +33,7 @@ def keep(client: str, layers: dict) -> None:
         answers[f"{client}/{layer}"] = np.asarray(value)
 
 
-for room in ("models", "pretext", "evaluate", "programs"):
+for room in ("models", "pretext", "evaluate", "training"):
     assert importlib.util.find_spec(room) is None, f"{room} is on the path"
 
 # ---------------------------------------------------------------- TensorFlow, TensorFlow Hub, Keras

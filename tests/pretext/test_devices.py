@@ -169,10 +169,10 @@ def test_the_gradient_of_global_negatives_is_the_sum_of_the_replicas(mirrored):
 
 def test_machines_that_do_not_share_the_run_directory_are_told(mirrored, folder, tmp_path):
     loop = small_run.make_loop(Case(), mirrored, folder, epath.Path(tmp_path))
-    iterations = loop.trainer.optimizer.iterations.value
+    iterations = loop.learner.optimizer.iterations.value
     mirrored.experimental_local_results(iterations)[1].assign(3)
     with pytest.raises(ValueError, match="one directory that all machines see"):
-        loop.state.check_same_step()
+        loop.check_same_step()
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

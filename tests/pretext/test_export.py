@@ -150,7 +150,9 @@ def test_no_room(tmp_path):
     path = epath.Path(tmp_path / "saved_model")
     with (
         no_files_larger_than(10_000),
-        pytest.raises(OSError, match=r"saved_model could not be written: .*the same command goes"),
+        pytest.raises(
+            OSError, match=r"saved_model could not be written: .*the same command resumes"
+        ),
     ):
         export(task, backbone, head, path)
     assert not path.exists()

@@ -64,7 +64,7 @@ def test_damaged(saved, tmp_path, name: str, damage: Callable[[pathlib.Path], No
 def test_an_empty_directory_and_a_file(tmp_path, caplog):
     (tmp_path / "saved_model").mkdir()
     assert not is_whole(epath.Path(tmp_path / "saved_model"))
-    assert "saved_model is no whole export (it has no saved_model.pb): it will" in caplog.text
+    assert "saved_model is not a complete export (it has no saved_model.pb): it will" in caplog.text
     (tmp_path / "file").write_bytes(b"")
     assert not is_whole(epath.Path(tmp_path / "file"))
 

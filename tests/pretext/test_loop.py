@@ -10,12 +10,13 @@ from etils import epath
 
 import data
 import pretext
-from optimisation.momentum import Momentum
-from pretext.loop import Loop, LoopOptions
+from pretext.pretraining import Pretraining, PretrainingOptions
 from pretext.trainer import PretextTrainer
-from programs import interruption
 from tests.full_disk import no_files_larger_than
 from tests.pretext import tiny
+from training import interruption
+from training.loop import Loop
+from training.momentum import Momentum
 
 STEPS = 8  # Two epochs of four.
 
@@ -49,15 +50,9 @@ def make_loop(labelled_folder):
             data.load("folder", split, labelled_folder) for split in ("train", "val")
         )
         batch_size = training.size // (STEPS // 2)
-        options = LoopOptions(batch_size, 2, 0, log_every_steps, checkpoint_every_steps)
-        return Loop(
-            trainer,
-            strategy,
-            options,
-            epath.Path(workdir),
-            training,
-            validation,
-        )
+        options = PretrainingOptions(batch_size, 2, 0, log_every_steps, checkpoint_every_steps)
+        learner = Pretraining(trainer, strategy, options, training, validation)
+        return Loop(learner, strategy, epath.Path(workdir))
 
     return make
 
@@ -72,8 +67,8 @@ def undisturbed(make_loop, tmp_path_factory) -> Loop:
 def assert_same(one: Loop, other: Loop) -> None:
     """The same weights, optimiser state and rows of metrics, to the bit."""
     for first, second in zip(
-        [*one.trainer.variables, *one.trainer.optimizer.variables],
-        [*other.trainer.variables, *other.trainer.optimizer.variables],
+        [*one.learner.trainer.variables, *one.learner.optimizer.variables],
+        [*other.learner.trainer.variables, *other.learner.optimizer.variables],
         strict=True,
     ):
         np.testing.assert_array_equal(first.numpy(), second.numpy())
@@ -106,8 +101,8 @@ def test_stopped_between_steps_and_in_a_validation(undisturbed, make_loop, tmp_p
         loop = make_loop(workdir)
         stop_at(monkeypatch, call)
         if step is None:
-            save = loop.state.checkpoints.save
-            monkeypatch.setattr(loop.state.checkpoints, "save", lambda at, s=save: at > 4 or s(at))
+            save = loop.checkpoints.save
+            monkeypatch.setattr(loop.checkpoints, "save", lambda at, s=save: at > 4 or s(at))
         with pytest.raises(interruption.Interrupted, match=f"step {step or 5} is saved in"):
             loop.run()
         if step is not None:
@@ -156,7 +151,7 @@ def test_a_validation_split_that_cannot_be_read_is_told_before_the_first_step(ma
     (tmp_path / "bad").mkdir()
     for number in range(20):
         (tmp_path / "bad" / f"{number}.jpg").write_text("no image")
-    loop.validation = data.load("folder", "all", str(tmp_path / "bad"))
+    loop.learner.validation = data.load("folder", "all", str(tmp_path / "bad"))
     with pytest.raises(ValueError, match=r"split all of folder has no readable image; 20 images"):
         loop.run()
     assert loop.step == 0

@@ -10,7 +10,7 @@ def build(widening_factor: int) -> keras.Model:
 
 
 def test_is_told_before_it_is_made():
-    with pytest.raises(MemoryError, match=r"weights, and to train it takes .* more than the 24 GB"):
+    with pytest.raises(MemoryError, match=r"weights, and training it takes .* more than the 24 GB"):
         network_size.check(lambda: build(1000), 24_000_000_000)
     # Nor is it made later: Keras would, at the end of the next such scope.
     with keras.StatelessScope():

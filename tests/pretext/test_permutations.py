@@ -66,12 +66,12 @@ def test_reads_the_published_format(standard, tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ([], "0 bytes are no int32 table"),
+        ([], "0 bytes are not an int32 table"),
         ([100, 9], "header says 100 permutations of 9 patches, but 0 numbers follow"),
         ([2, 3, 1, 2, 3, 3, 2], "header says 2 permutations of 3 patches, but 5 numbers follow"),
         ([-2, -3, 1, 2, 3, 3, 2, 1], "header says -2 permutations"),
-        ([2, 3, 1, 2, 3, 0, 1, 2], "row 2 is no permutation of 1 … 3"),
-        ([2, 3, 1, 2, 2, 3, 1, 2], "row 1 is no permutation"),
+        ([2, 3, 1, 2, 3, 0, 1, 2], "row 2 is not a permutation of 1 … 3"),
+        ([2, 3, 1, 2, 2, 3, 1, 2], "row 1 is not a permutation"),
         ([2, 3, 1, 2, 3, 1, 2, 3], "some of its 2 permutations are the same"),
     ],
 )

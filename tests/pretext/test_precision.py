@@ -71,16 +71,16 @@ def test_an_overflow_on_one_replica_is_left_out_on_all(mirrored):
 def test_the_scale_is_in_the_checkpoint(labelled_folder, tmp_path):
     one = tf.distribute.OneDeviceStrategy("CPU:0")
     loop = small_run.make_loop(CASE, one, labelled_folder, epath.Path(tmp_path))
-    loop.trainer.loss_scale.scale.assign(123.0)
-    loop.state.checkpoints.save(0)
+    loop.learner.trainer.loss_scale.scale.assign(123.0)
+    loop.checkpoints.save(0)
     again = small_run.make_loop(CASE, one, labelled_folder, epath.Path(tmp_path))
-    assert float(again.trainer.loss_scale.scale.numpy()) == 123
+    assert float(again.learner.trainer.loss_scale.scale.numpy()) == 123
 
 
 def test_a_scale_that_never_fits_stops_the_run(labelled_folder, tmp_path):
     one = tf.distribute.OneDeviceStrategy("CPU:0")
     loop = small_run.make_loop(CASE, one, labelled_folder, epath.Path(tmp_path))
-    loop.state.check(1)
-    loop.trainer.loss_scale.scale.assign(0.5)
+    assert loop.learner.divergence(1) is None
+    loop.learner.trainer.loss_scale.scale.assign(0.5)
     with pytest.raises(FloatingPointError, match="float16's range"):
-        loop.state.check(1)
+        loop.run()

@@ -7,11 +7,10 @@ import tensorflow as tf
 
 import data
 import pretext
-from optimisation import schedule
 from pretext.run_summary import Summary, schedule_warnings, show
 from pretext.trainer import PretextTrainer
-from programs import devices
 from tests.pretext import tiny
+from training import devices, schedule
 
 
 @pytest.fixture(scope="module")

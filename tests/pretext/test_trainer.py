@@ -5,8 +5,8 @@ import tensorflow as tf
 
 import models
 import pretext
-from optimisation.momentum import Momentum
 from pretext.trainer import PretextTrainer
+from training.momentum import Momentum
 
 SIZE = 32
 

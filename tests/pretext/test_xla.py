@@ -12,11 +12,11 @@ import tensorflow as tf
 
 import models
 import pretext
-from optimisation.momentum import Momentum
-from optimisation.schedule import WarmupPiecewise
 from pretext import precision
 from pretext.trainer import PretextTrainer
 from tests.pretext import tiny
+from training.momentum import Momentum
+from training.schedule import WarmupPiecewise
 
 # A dimension that is only known when it is computed, which XLA writes as a bound.
 DYNAMIC = re.compile(r"\[[\d,]*<=\d")

@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from studies import place
+from studies import study_directory
 
 # Leaves what the real one leaves; fails where a file beside it says so; notes every call.
 PROGRAM = """
@@ -43,7 +43,7 @@ else:
 
 def install(directory: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Puts the stand-ins into a directory, and lets studies call them there."""
-    monkeypatch.setattr(place, "PROGRAMS", directory)
+    monkeypatch.setattr(study_directory, "PROGRAMS", directory)
     monkeypatch.setenv("PYTHONPATH", str(pathlib.Path(__file__).parents[2]))
     for name, result in (("train.py", "saved_model"), ("eval.py", "results.json")):
         text = PROGRAM.replace("RESULT", repr(result)).replace("NAME", name)

@@ -54,11 +54,12 @@ def probe(
     dataset: str = "scenes",
     val_split: str = "test",
     train_fraction: float = 1.0,
-    epochs: int = 0,
-    first_decay: int = 0,
+    epochs: float = 0,
+    first_decay: float = 0,
     layers: tuple[str, ...] = LAYERS,
     features: int = 512,
     effective_rank: float | None = None,
+    classes: int | None = None,
     curve: list[float] | None = None,
     saved_model: str | None = None,
     **other_flags: object,
@@ -88,6 +89,7 @@ def probe(
         "training": {"epochs": epochs, "decay_epochs": [first_decay, first_decay + 20]}
         if epochs
         else None,
+        **({} if classes is None else {"classes": classes}),
         "layers": {
             layer: {
                 "features": features,
@@ -109,15 +111,18 @@ def probe(
 def record(
     root: pathlib.Path,
     *,
-    runs: list[str],
+    runs: list[str | dict],
     skipped: list[str] | None = None,
     choices: list[dict] | None = None,
 ) -> None:
-    """What study.py writes down of a plan."""
+    """What study.py writes down of a plan; a pretraining run may be its name alone."""
     content = {
         "command": "study",
         "skipped": skipped or [],
-        "runs": [{"name": name, "program": "train.py", "network": name} for name in runs],
+        "runs": [
+            {"name": run, "program": "train.py", "network": run} if isinstance(run, str) else run
+            for run in runs
+        ],
         "choices": choices or [],
     }
     (root / "study.json").write_text(json.dumps({"plans": {"all": content}}))
@@ -182,3 +187,96 @@ def whole_study(root: pathlib.Path) -> None:
                 if size == 0:
                     for fraction in (0.1, 0.05):
                         probe(run, 0.5 + 0.02 * k + fraction, train_fraction=fraction)
+
+
+def small_study(root: pathlib.Path) -> None:
+    """A study with what studies have: two data sets, few labels, other recipes, what is missing."""
+    candidates = []
+    for number, rate in enumerate((0.1, 0.01)):
+        name = f"rotation-revnet50-k1-seed0-rate{rate}"
+        candidates.append(
+            {"run": name, "learning_rate": rate, "accuracy": 0.5 - rate, "reason": ""}
+        )
+        run = network(
+            root, name=name, architecture="revnet50", learning_rate=rate, pretext=0.5 - rate
+        )
+        if number:
+            probe(run, lambda layer: 0.3 + 0.05 * LAYERS.index(layer), classes=10)
+    candidates.append(
+        {
+            **{"run": "rotation-revnet50-k1-seed0-rate1", "learning_rate": 1.0, "accuracy": None},
+            "reason": "the loss was not finite",
+        }
+    )
+    planned = [candidate["run"] for candidate in candidates]
+    accuracies = {
+        "rotation": {"resnet50_v2": 0.61, "resnet50_v1": 0.52, "vgg19_bn": 0.33},
+        "exemplar": {"resnet50_v2": 0.55, "resnet50_v1": 0.53, "vgg19_bn": 0.41},
+        "jigsaw": {"resnet50_v2": 0.47, "resnet50_v1": 0.49, "vgg19_bn": 0.3},
+        "supervised": {"resnet50_v2": 0.8, "resnet50_v1": 0.79, "vgg19_bn": 0.77},
+    }
+    for task, of_task in accuracies.items():
+        for architecture, top1 in of_task.items():
+            for k in (1, 2):
+                for seed in (0, 1):
+                    value = top1 + 0.03125 * k + 0.0078125 * seed
+                    run = network(
+                        root,
+                        name=f"{task}-{architecture}-k{k}-seed{seed}",
+                        task=task,
+                        architecture=architecture,
+                        widening_factor=k,
+                        seed=seed,
+                        pretext=value + 0.1 if architecture != "vgg19_bn" else 0.26,
+                        permutations=4,
+                    )
+                    planned.append(run.name)
+                    probe(
+                        run,
+                        lambda layer, value=value, task=task: (
+                            value
+                            - 0.03 * abs(LAYERS.index(layer) - (3 if task == "rotation" else 4))
+                        ),
+                        effective_rank=20 + 100 * value,
+                        features=512 * k,
+                        classes=10,
+                    )
+                    probe(run, value + 0.01, probe="mlp", layers=("pre_logits",), epochs=9)
+                    probe(run, value - 0.125, dataset="places", layers=("pre_logits",))
+                    probe(run, value - 0.25, train_fraction=0.1, layers=("pre_logits",))
+                    for decay in (3.0, 12.0) if (k, seed) != (2, 1) else ():
+                        probe(
+                            run,
+                            value - 0.1 / decay,
+                            probe="sgd",
+                            first_decay=decay,
+                            epochs=decay + 2,
+                            layers=("pre_logits",),
+                            curve=[value - 0.1 / (epoch + 1) for epoch in range(int(decay) + 2)],
+                        )
+    for seed in (0, 1):
+        run = network(root, name=f"untrained-seed{seed}", seed=seed, epochs=0)
+        probe(run, lambda layer, seed=seed: 0.4 - 0.05 * LAYERS.index(layer) + 0.01 * seed)
+    for size in (128, 512, 2048):
+        run = network(root, name=f"size{size}", representation_size=size)
+        probe(run, 0.5 + size / 20_000, features=size, layers=("pre_logits",))
+    # Networks and probes by another recipe, which count with no others.
+    run = network(root, name="long", seed=2, learning_rate=0.3, epochs=50)
+    probe(run, 0.9)
+    run = network(root / "by_hand", name="more", seed=3, permutations=4)
+    probe(run, 0.7, l2=0.1)
+    probe(run, 0.6, dataset="places", layers=("pre_logits",), saved_model="/moved/more/saved_model")
+    probe(run, 0.6, probe="knn", saved_model="/elsewhere/gone/export", layers=("pre_logits",))
+    record(
+        root,
+        runs=[*planned, "never-begun"],
+        skipped=["too-large: skipped, because it does not fit"],
+        choices=[
+            {
+                "networks": "rotation, revnet50",
+                "chosen": 0.01,
+                "reason": "",
+                "candidates": candidates,
+            }
+        ],
+    )

@@ -114,7 +114,9 @@ def test_damaged_measurements_are_one_line(tmp_path, row, message):
 @pytest.mark.parametrize("flag", ["--epochs=-1", "--batch_size=x", "--crop_size=0"])
 def test_flags_that_are_no_numbers(tmp_path, flag):
     made = job(tmp_path, flag)
-    with pytest.raises(ValueError, match=rf"train\.cfg, {flag.split('=')[0]}: .* no whole number"):
+    with pytest.raises(
+        ValueError, match=rf"train\.cfg, {flag.split('=')[0]}: .* not a whole number"
+    ):
         estimate.table([made], [], estimate.Accelerators())
 
 
@@ -139,7 +141,7 @@ def test_what_does_not_fit_is_skipped_with_the_reason(tmp_path):
 )
 def test_every_task_has_a_cost(tmp_path, task, views):
     made = job(tmp_path, f"--task={task}", "--dataset=imagenet2012")
-    assert estimate._costs(estimate._options(made.train))[0] == views
+    assert estimate.views_and_costs(estimate.training_flags(made.train))[0] == views
     assert "1 networks" in estimate.table([made], [], estimate.Accelerators())
 
 
@@ -164,6 +166,6 @@ def test_costs_add_up():
 
 
 def test_flags_that_a_run_leaves_out_are_the_defaults_of_its_task(tmp_path):
-    flags = estimate._options(job(tmp_path, "--task=jigsaw", "--crop_size=auto").train)
+    flags = estimate.training_flags(job(tmp_path, "--task=jigsaw", "--crop_size=auto").train)
     expected = {"crop_size": "255", "batch_size": "1024", "patch_size": "64", "epochs": "35"}
     assert flags.items() >= expected.items()

@@ -5,7 +5,8 @@ import pathlib
 
 import pytest
 
-from studies import collect, exhibits, page
+from studies import frames, markdown, report
+from studies import read as reader
 from tests.studies import synthetic
 
 
@@ -98,8 +99,8 @@ METRICS = {
 }
 
 
-def read(root: pathlib.Path, caplog) -> tuple[collect.Study, list[str]]:
-    found = collect.read(str(root))
+def read(root: pathlib.Path, caplog) -> tuple[frames.Study, list[str]]:
+    found = reader.read(str(root))
     return found, [record.getMessage() for record in caplog.records]
 
 
@@ -113,7 +114,7 @@ def test_untouched(study, caplog):
 def test_results(study, damage, caplog):
     damage(study / "seed0" / "probe" / "results.json")
     found, warnings = read(study, caplog)
-    assert [score.run for score in found.scores] == ["seed1/probe"]
+    assert list(found.scores.run) == ["seed1/probe"]
     assert found.unreadable == len(warnings) == 1
     assert warnings[0].startswith("seed0/probe: results.json cannot be read (")
     assert found.notes == tuple(warnings)
@@ -124,8 +125,8 @@ def test_results(study, damage, caplog):
 def test_flags_of_a_network(study, damage, caplog):
     damage(study / "seed0" / "flags.cfg")
     found, warnings = read(study, caplog)
-    assert [network.name for network in found.networks] == ["seed1"]
-    assert [score.run for score in found.scores] == ["seed1/probe"], "and not another network's"
+    assert list(found.networks.name) == ["seed1"]
+    assert list(found.scores.run) == ["seed1/probe"], "and not another network's"
     assert found.unreadable == len(warnings) == 1
     assert warnings[0].startswith("seed0: flags.cfg cannot be read (")
 
@@ -137,7 +138,7 @@ def test_flags_of_a_network(study, damage, caplog):
 def test_flags_of_a_probe(study, damage, caplog):
     damage(study / "seed0" / "probe" / "flags.cfg")
     found, warnings = read(study, caplog)
-    assert [score.run for score in found.scores] == ["seed1/probe"]
+    assert list(found.scores.run) == ["seed1/probe"]
     assert found.unreadable == len(warnings) == 1
     assert warnings[0].startswith("seed0/probe: flags.cfg cannot be read (")
 
@@ -146,7 +147,7 @@ def test_flags_of_a_probe(study, damage, caplog):
 def test_metrics_of_a_network(study, damage, caplog):
     damage(study / "seed0" / "metrics.csv")
     found, warnings = read(study, caplog)
-    assert [network.pretext for network in found.networks] == [None, 0.9]
+    assert [None if p != p else p for p in found.networks.pretext] == [None, 0.9]
     assert len(found.scores) == 2, "what its probe measured is sound"
     assert found.unreadable == len(warnings) == 1
     assert warnings[0].startswith("seed0: metrics.csv cannot be read (")
@@ -156,7 +157,7 @@ def test_metrics_of_a_network(study, damage, caplog):
 def test_metrics_without_the_metric(study, data, caplog):
     (study / "seed0" / "metrics.csv").write_bytes(data)
     found, warnings = read(study, caplog)
-    assert [network.pretext for network in found.networks] == [None, 0.9]
+    assert [None if p != p else p for p in found.networks.pretext] == [None, 0.9]
     assert warnings == []
 
 
@@ -166,7 +167,7 @@ def test_metrics_without_the_metric(study, data, caplog):
 def test_metrics_of_a_probe(study, data, caplog):
     (study / "seed0" / "probe" / "metrics.csv").write_bytes(data)
     found, warnings = read(study, caplog)
-    assert [score.curve for score in found.scores] == [(), ((1.0, 0.25), (2.0, 0.5))]
+    assert list(found.scores.curve) == [(), ((1.0, 0.25), (2.0, 0.5))]
     assert found.unreadable == len(warnings) == 1
     assert warnings[0].startswith("seed0/probe: metrics.csv cannot be read (")
 
@@ -195,7 +196,16 @@ def test_a_probe_is_not_taken_for_that_of_a_network_with_the_same_name(tmp_path,
         synthetic.probe(run, 0.5, saved_model=f"{tmp_path}/{folder}/same/saved_model")
     (tmp_path / "b" / "same" / "flags.cfg").write_text("")
     found, _ = read(tmp_path, caplog)
-    assert {score.run[0] for score in found.scores} == {"a"}
+    assert {run[0] for run in found.scores.run} == {"a"}
+
+
+def test_networks_whose_names_look_alike_are_two(tmp_path):
+    for seed, name in enumerate((b"\xfe", b"\xff")):
+        run = synthetic.network(tmp_path, name=f"seed{seed}", seed=seed)
+        run.rename(tmp_path / os.fsdecode(name))
+    found = reader.read(str(tmp_path))
+    assert sorted(found.networks.seed) == [0, 1]
+    assert len(set(found.networks.name)) == 2
 
 
 ODD = [
@@ -208,12 +218,12 @@ ODD = [
 
 def test_markdown():
     same = ["-0.40 [-0.40, 0.40]", "3. 63.0 ± 0.4 (3)", "resnet50_v2", "k = 1, 50 %", "τ: 1 > 0"]
-    assert [exhibits.markdown(text) for text in same] == same
+    assert [markdown.escaped(text) for text in same] == same
     lines = ["# a", "12. b", "- c", "k: d", "> e", "+ f"]
-    assert exhibits.markdown_list(lines).splitlines() == [
+    assert [f"- {markdown.item(line)}" for line in lines] == [
         *(r"- \# a", r"- 12\. b", r"- \- c", "- k: d", r"- \> e", r"- \+ f"),
     ]
-    assert exhibits.markdown("[1](http://x)") == r"[1\](http://x)"
+    assert markdown.escaped("[1](http://x)") == r"[1\](http://x)"
 
 
 def test_odd_names_stand_in_the_report_as_they_are(tmp_path, recwarn):
@@ -233,7 +243,9 @@ def test_odd_names_stand_in_the_report_as_they_are(tmp_path, recwarn):
     )
     run = synthetic.network(tmp_path, name="plain", seed=5, learning_rate=9)
     run.rename(tmp_path / os.fsdecode(b"not-utf8-\xff"))
-    page.write(collect.read(str(tmp_path)), "*Odd* <names>", ["study `a` ```"], tmp_path / "report")
+    report.write(
+        reader.read(str(tmp_path)), "*Odd* <names>", ["study `a` ```"], tmp_path / "report"
+    )
     text = (tmp_path / "report" / "index.md").read_text()
     assert r"# \*Odd\* &lt;names>" in text
     assert "````bash" in text

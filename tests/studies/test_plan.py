@@ -116,11 +116,11 @@ def test_shards_are_disjoint_and_whole(tmp_path):
         (["--grid=a", "--train_flagfile=HERE/{task}.cfg"], "needs a task"),
         (
             ["--grid=a", "--train_flagfile=HERE/rotation.cfg", "--widening_factors=4,wide"],
-            "--widening_factors: wide is no whole number",
+            "--widening_factors: wide is not a whole number",
         ),
         (
             ["--grid=a", "--train_flagfile=HERE/rotation.cfg", "--train_fractions=2"],
-            "--train_fractions: 2 is no share",
+            "--train_fractions: 2 is not a share",
         ),
         (
             [
@@ -182,7 +182,7 @@ def test_untrained_networks_have_no_learning_rate(tmp_path):
     [
         ("--tasks=rotatoin", "--tasks: there is no task rotatoin; did you mean rotation?"),
         ("--tasks=Rotation", "did you mean rotation?"),
-        ("--tasks=a/../../b", "--tasks: 'a/../../b' is no name"),
+        ("--tasks=a/../../b", "--tasks: 'a/../../b' is not a name"),
         ("--architectures=resnet50", "--architectures: there is no architecture resnet50; did you"),
         ("--architectures=zzz", "use one of resnet50_v1, "),
         ("--taks=rotation", "Unknown command line flag 'taks'. Did you mean: tasks"),
@@ -191,27 +191,27 @@ def test_untrained_networks_have_no_learning_rate(tmp_path):
         ("--tasks=rotation,,jigsaw", "--tasks: a value is missing"),
         ("--tasks=rotation,rotation", "--tasks: rotation stands there twice"),
         ("--train_fractions=1,1.0", "--train_fractions: 1 stands there twice"),
-        ("--train_fractions=0", "0 is no share"),
-        ("--train_fractions=nan", "nan is no share"),
-        ("--train_fractions=-0.1", "-0.1 is no share"),
-        ("--widening_factors=0", "--widening_factors: 0 is no whole number of at least 1"),
-        ("--widening_factors=-4", "-4 is no whole number"),
-        (f"--widening_factors=1{'0' * 30}", "is no whole number of at least 1 and at most 1000"),
-        ("--widening_factors=²", "² is no whole number"),
-        (f"--seeds={'9' * 9999}", "is no whole number of at least 0"),
-        ("--seeds=-1", "--seeds: -1 is no whole number"),
-        ("--representation_sizes=1e3", "1e3 is no whole number"),
-        ("--learning_rates=0.1,0", "--learning_rates: 0 is no learning rate"),
-        ("--learning_rates=inf", "inf is no learning rate"),
+        ("--train_fractions=0", "0 is not a share"),
+        ("--train_fractions=nan", "nan is not a share"),
+        ("--train_fractions=-0.1", "-0.1 is not a share"),
+        ("--widening_factors=0", "--widening_factors: 0 is not a whole number of at least 1"),
+        ("--widening_factors=-4", "-4 is not a whole number"),
+        (f"--widening_factors=1{'0' * 30}", "is not a whole number of at least 1 and at most 1000"),
+        ("--widening_factors=²", "² is not a whole number"),
+        (f"--seeds={'9' * 9999}", "is not a whole number of at least 0"),
+        ("--seeds=-1", "--seeds: -1 is not a whole number"),
+        ("--representation_sizes=1e3", "1e3 is not a whole number"),
+        ("--learning_rates=0.1,0", "--learning_rates: 0 is not a learning rate"),
+        ("--learning_rates=inf", "inf is not a learning rate"),
         ("--probes=lbgfs", "there is no probe lbgfs; did you mean lbfgs?"),
         ("--eval_flagfile=HERE/lbgfs.cfg", "lbgfs.cfg does not exist; did you mean HERE/lbfgs.cfg"),
         ("--train_flagfile=HERE/rotatoin.cfg", "does not exist; did you mean HERE/rotation.cfg?"),
-        ("--train_flagfile=HERE", "--train_flagfile: HERE is no file"),
+        ("--train_flagfile=HERE", "--train_flagfile: HERE is not a file"),
         ("--train_flagfile=HERE/{tasks}.cfg", "what is {tasks} in HERE/{tasks}.cfg? did you mean"),
         ("--train_flagfile=HERE/itself.cfg", "itself.cfg includes HERE/itself.cfg, and so itself"),
         ("--train_flagfile=HERE/round.cfg", "itself.cfg includes HERE/itself.cfg, and so itself"),
         ("--train_flagfile=HERE/lost.cfg", "HERE/lost.cfg includes HERE/none.cfg does not exist"),
-        ("--train_flagfile=HERE/bytes.cfg", "bytes.cfg cannot be read: it is no text"),
+        ("--train_flagfile=HERE/bytes.cfg", "bytes.cfg cannot be read: it is not text"),
         (f"--datasets={'d' * 300}", "would be a directory's name of"),
         ("--flagfile=HERE/itself.cfg", "includes HERE/itself.cfg, and so itself"),
     ],
@@ -242,9 +242,9 @@ def test_names_of_grids_become_directories(tmp_path, name):
 
 def test_a_plan_that_is_no_text(tmp_path):
     (tmp_path / "bytes.cfg").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match=r"--plan=.*bytes\.cfg cannot be read: it is no text"):
+    with pytest.raises(ValueError, match=r"--plan=.*bytes\.cfg cannot be read: it is not text"):
         plan.read(str(tmp_path / "bytes.cfg"))
-    with pytest.raises(ValueError, match="is no file"):
+    with pytest.raises(ValueError, match="is not a file"):
         plan.read(str(tmp_path))
     (tmp_path / "empty.cfg").write_text("")
     with pytest.raises(ValueError, match="describes no grid"):

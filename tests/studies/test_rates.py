@@ -8,7 +8,7 @@ import sys
 import pytest
 from etils import epath
 
-from studies import collect, place, plan, rates, runner
+from studies import plan, rates, read, runner, study_directory
 from studies.cost import estimate
 from tests.studies import stand_ins
 from tests.studies.stand_ins import calls
@@ -34,7 +34,7 @@ PLAN = """
 def study(tmp_path, monkeypatch):
     """A plan with a choice for two grids' networks, and where it runs."""
     stand_ins.install(tmp_path, monkeypatch)
-    where = place.Place(epath.Path(tmp_path / "runs"))
+    where = study_directory.StudyDirectory(epath.Path(tmp_path / "runs"))
     where.make()
     return lambda candidates: (jobs(tmp_path, candidates), where)
 
@@ -162,8 +162,9 @@ def test_what_candidates_take(study):
 def start(tmp_path, *arguments: str) -> subprocess.CompletedProcess:
     """study.py in a process of its own, with the stand-ins."""
     source = (
-        "import pathlib, study\nfrom programs import command_line\nfrom studies import place\n"
-        f"place.PROGRAMS = pathlib.Path({str(tmp_path)!r})\n"
+        "import pathlib, study\nfrom studies import study_directory\n"
+        "from training import command_line\n"
+        f"study_directory.PROGRAMS = pathlib.Path({str(tmp_path)!r})\n"
         "command_line.run('study.py', study.main)"
     )
     return subprocess.run(
@@ -201,9 +202,9 @@ def test_shards_and_the_report(study, tmp_path):
         **{"architecture": "vgg19_bn", "epochs": "3", "learning_rate": "0.05"},
         **{"task": "rotation", "widening_factor": "2"},
     }
-    found = collect.read(str(tmp_path / "runs"))
+    found = read.read(str(tmp_path / "runs"))
     assert found.missing == found.notes == ()
-    assert {network.name for network in found.networks} == {
+    assert set(found.networks.name) == {
         name for name in by_name if "probes" not in name and "0.2" not in name and "0.7" not in name
     }, "a rate that was not chosen is no network of the study"
     assert [(each.learning_rate, each.accuracy, each.chosen) for each in found.candidates] == [

@@ -10,10 +10,10 @@ import time
 import pytest
 from etils import epath
 
-from programs import locks
-from studies import place, plan, remaining_time, runner
+from studies import plan, remaining_time, runner, study_directory
 from tests.studies import stand_ins
 from tests.studies.stand_ins import calls
+from training import locks
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def study(tmp_path, monkeypatch):
         f"--train_flagfile={tmp_path}/empty.cfg\n--eval_flagfile={tmp_path}/empty.cfg\n"
     )
     jobs = plan.jobs(plan.read(str(tmp_path / "plan.cfg")))
-    where = place.Place(epath.Path(tmp_path / "runs"), data_dir="data")
+    where = study_directory.StudyDirectory(epath.Path(tmp_path / "runs"), data_dir="data")
     where.make()
     return jobs, where
 
@@ -133,9 +133,9 @@ time.sleep(600)
 STUDY = """
 import pathlib, sys
 import study
-from programs import command_line
-from studies import place
-place.PROGRAMS = pathlib.Path({programs!r})
+from training import command_line
+from studies import study_directory
+study_directory.PROGRAMS = pathlib.Path({programs!r})
 command_line.run("study.py", study.main)
 """
 

@@ -1,23 +1,23 @@
 """Spreads and rank correlations."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
-from studies import exhibits, statistics
+from studies import frames, statistics
 
 
 def test_spread():
-    assert str(statistics.spread([0.80, 0.84, 0.82])) == "82.0 ± 2.0 (3)"
-    assert str(statistics.spread([0.8])) == "80.0 (1)"
+    frame = pd.DataFrame({"seed": [0, 1, 2, 0], "top1": [0.80, 0.84, 0.82, 0.8], "k": [1, 1, 1, 2]})
+    assert list(frames.spreads(frame, ["k"]).text) == ["82.0 ± 2.0 (3)", "80.0 (1)"]
 
 
 def test_spreads_leave_out_what_was_not_measured():
-    found = statistics.spreads(
-        [("a", 1.0), ("a", 3.0), ("b", None)], lambda i: i[0], lambda i: i[1]
-    )
-    assert list(found) == ["a"]
-    assert found["a"].mean == 2.0
+    frame = pd.DataFrame({"task": ["a", "a", "b"], "top1": [1.0, 3.0, None]})
+    found = frames.spreads(frame, ["task"])
+    assert list(found.task) == ["a"]
+    assert list(found["mean"]) == [2.0]
 
 
 def test_coefficients_are_scipys():
@@ -69,4 +69,4 @@ def test_nothing_to_rank(second):
 
 
 def test_in_order_repeats_nothing():
-    assert exhibits.in_order(["b", "z", "a", "b"], ("c", "b", "a", "b")) == ["b", "a", "z"]
+    assert frames.in_order(["b", "z", "a", "b"], ("c", "b", "a", "b")) == ["b", "a", "z"]

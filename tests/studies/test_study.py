@@ -65,9 +65,25 @@ def test_report(tmp_path):
     assert "25.0 (1)" in (output / "index.html").read_text()
 
 
+def test_a_plan_needs_nothing_of_a_report(plan, tmp_path):
+    """What takes seconds to import: --plan and --list do without."""
+    source = (
+        "import sys, study\n"
+        "from absl import flags\n"
+        f"flags.FLAGS(['study.py', '--plan={plan}', '--workdir={tmp_path / 'runs'}', '--list'])\n"
+        "study.main([])\n"
+        "slow = ('tensorflow', 'pandas', 'matplotlib', 'scipy', 'jinja2')\n"
+        "print(sorted(sys.modules.keys() & set(slow)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", source], cwd=command_line.ROOT, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
 def test_no_tensorflow():
     source = (
-        "import sys, study; from studies import collect, page; print('tensorflow' in sys.modules)"
+        "import sys, study; from studies import read, report; print('tensorflow' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", source], cwd=command_line.ROOT, capture_output=True, text=True
@@ -80,7 +96,7 @@ def test_bad_input_is_one_line(plan, tmp_path):
         "give --plan=FILE": [],
         "does not exist": [f"--plan={tmp_path / 'none'}"],
         "use i/n": [f"--plan={plan}", "--shard=2/2", "--list"],
-        "is no directory": [f"--report={tmp_path / 'none'}"],
+        "is not a directory": [f"--report={tmp_path / 'none'}"],
         "--accelerators=0": [f"--plan={plan}", "--estimate", "--accelerators=0"],
         "--utilisation": [f"--plan={plan}", "--estimate", "--utilisation=2"],
         "--peak_tflops": [f"--plan={plan}", "--estimate", "--peak_tflops=inf"],
@@ -96,7 +112,7 @@ def test_bad_input_is_one_line(plan, tmp_path):
         "--plan runs a study and --report reads one": [f"--plan={plan}", "--report=x"],
         "--output is where --report=DIR goes": [f"--plan={plan}", "--output=x"],
         "give --list or --estimate": [f"--plan={plan}", "--list", "--estimate"],
-        f"--workdir={plan} is no directory": [f"--plan={plan}", "--list", f"--workdir={plan}"],
+        f"--workdir={plan} is not a directory": [f"--plan={plan}", "--list", f"--workdir={plan}"],
         f"--workdir={plan}/x cannot be written": [f"--plan={plan}", f"--workdir={plan}/x"],
         "--workdir=gs://b/x: name a directory of this": [f"--plan={plan}", "--workdir=gs://b/x"],
     }
