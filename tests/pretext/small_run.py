@@ -52,7 +52,7 @@ CASES = {
     "exemplar": Case(task="exemplar", global_negatives=True),
 }
 # Not among those: long enough to be killed in the middle.
-LONG = {"long": Case(epochs=6)}
+LONG = {"long": Case(epochs=12)}
 
 
 def make_trainer(case: Case, strategy: tf.distribute.Strategy) -> PretextTrainer:

@@ -21,8 +21,8 @@ def configurations() -> list[dict[str, str]]:
     ]
 
 
-def start(folder: str, output: pathlib.Path, case: str) -> list[subprocess.Popen]:
-    """Starts both workers on a case; their error streams go to OUTPUT/worker0.log and 1."""
+def start(folder: str, output: pathlib.Path, *cases: str) -> list[subprocess.Popen]:
+    """Starts both workers on some cases; their error streams go to OUTPUT/worker0.log and 1."""
     output.mkdir(exist_ok=True)
     processes = []
     for index, configuration in enumerate(configurations()):
@@ -31,7 +31,7 @@ def start(folder: str, output: pathlib.Path, case: str) -> list[subprocess.Popen
                 subprocess.Popen(
                     [
                         *(sys.executable, "-m", "tests.pretext.small_run"),
-                        *(folder, str(output), "multi_worker", "1", case),
+                        *(folder, str(output), "multi_worker", "1", *cases),
                     ],
                     env=ENVIRONMENT | configuration,
                     cwd=ROOT,
