@@ -56,8 +56,6 @@ class ExportOptions:
     )
 
 
-# AutoGraph has nothing to convert in what is exported, and would take most of the time.
-@tf.autograph.experimental.do_not_convert
 def export(
     task: PretextTask,
     backbone: keras.Model,
@@ -166,7 +164,7 @@ def _root(
     root.head_variables = head.variables
     for name, table in task.constants.items():
         setattr(root, name, tf.Variable(table, trainable=False, name=name))
-    root.regularization_losses = [tf.function(network.penalty, input_signature=[])]
+    root.regularization_losses = [tf.function(network.penalty, autograph=False, input_signature=[])]
 
     def representation(images: tf.Tensor, training: bool = False) -> Representations:
         images = input_contract.checked(images, contract)
@@ -177,8 +175,9 @@ def _root(
     def pre_logits(images: tf.Tensor, training: bool = False) -> tf.Tensor:
         return root.representation(images, training=training)["pre_logits"]
 
-    root.representation = tf.function(representation)
-    root.__call__ = tf.function(pre_logits)
+    # AutoGraph has nothing to convert in what is exported, and would take most of the time.
+    root.representation = tf.function(representation, autograph=False)
+    root.__call__ = tf.function(pre_logits, autograph=False)
     for function in (root.representation, root.__call__):
         for training in (False, True):
             function.get_concrete_function(contract, training=training)
@@ -202,35 +201,35 @@ def _signatures(
         views = tf.map_fn(lambda each: view(each, None), image_bytes, fn_output_signature=pixels)
         return views / 255.0
 
-    @tf.function(input_signature=[contract])
+    @tf.function(autograph=False, input_signature=[contract])
     def serving_default(images: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"pre_logits": root.__call__(images, training=False)}
 
-    @tf.function(input_signature=[contract])
+    @tf.function(autograph=False, input_signature=[contract])
     def representation(images: tf.Tensor) -> dict[str, tf.Tensor]:
         return root.representation(images, training=False)
 
-    @tf.function(input_signature=[contract])
+    @tf.function(autograph=False, input_signature=[contract])
     def pretext(images: tf.Tensor) -> dict[str, tf.Tensor]:
         images = input_contract.checked(images, contract)
         return {"logits": task.logits(network, head, images)}
 
-    @tf.function(input_signature=[encoded])
+    @tf.function(autograph=False, input_signature=[encoded])
     def serving_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         return root.representation(decoded(image_bytes), training=False)
 
-    @tf.function(input_signature=[encoded])
+    @tf.function(autograph=False, input_signature=[encoded])
     def pre_logits_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"pre_logits": root.__call__(decoded(image_bytes), training=False)}
 
-    @tf.function(input_signature=[])
+    @tf.function(autograph=False, input_signature=[])
     def input_size() -> dict[str, tf.Tensor]:
         return {
             "resize_size": tf.constant(view.resize_size),
             "crop_size": tf.constant(view.crop_size),
         }
 
-    @tf.function(input_signature=[contract])
+    @tf.function(autograph=False, input_signature=[contract])
     def patch_representation(images: tf.Tensor) -> dict[str, tf.Tensor]:
         images = input_contract.checked(images, contract)
         layers = task.represent_patches(network, images, training=False)

@@ -41,7 +41,7 @@ class StoredNetwork:
             }
         self.variables = [self._stored(variable) for variable in model.variables]
         self.trainable_variables = [self._stored(each) for each in model.trainable_variables]
-        self._call = tf.function(self._run)
+        self._call = tf.function(self._run, autograph=False)
 
     def __call__(self, inputs: object, training: bool = False) -> object:
         """What the model makes of its inputs; in training mode its moving statistics move."""
