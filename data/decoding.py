@@ -49,14 +49,13 @@ class EncodedImage(NamedTuple):
     stored: tf.Tensor
 
 
-# Traced once in a process: it is most of the graph of every view, of all splits.
-@tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 def open_image(encoded: tf.Tensor) -> EncodedImage:
     """Reads the header of an image, and decodes it now unless it can be decoded in parts.
 
     Raises:
         tf.errors.InvalidArgumentError: the file is not an image, or too much of it is missing.
     """
+    encoded = tf.convert_to_tensor(encoded)
     is_jpeg = tf.io.is_jpeg(encoded)
     # A truncated file would pass where the rectangle ends above the cut; whether an image is
     # readable should not depend on the rectangle.
