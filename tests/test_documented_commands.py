@@ -75,7 +75,7 @@ PARSED = {
     "-m tests.bad_inputs": "minutes; tests/test_bad_inputs.py runs a part",
     "eval.py --probe=sgd": "named for its flag",
     "eval.py --compare": "named for its flag, in front of directories",
-    "-m benchmarks.": "takes minutes, and some the peers of benchmarks/requirements.txt",
+    "-m benchmarks": "takes minutes, and some the peers of benchmarks/requirements.txt",
     "-m tests.soak": "takes minutes",
     "-m data.prepare scenes": "draws 12 000 images: tests/data/test_scenes.py draws some",
 }
