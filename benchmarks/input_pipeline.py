@@ -274,8 +274,8 @@ def measure_folder(
         for path in pathlib.Path(folder).rglob("*")
         if path.suffix.lower() in (".jpg", ".jpeg") and path.is_file()
     )
-    if not files:
-        raise SystemExit(f"{folder} holds no JPEG")
+    if len(files) < BATCH:
+        raise SystemExit(f"{folder} holds {len(files)} JPEGs: a batch takes {BATCH}")
     sizes = [path.stat().st_size / 1000 for path in files]
     print(
         f"{machine.describe()}: {len(files)} {kind}, {min(sizes):.0f} to {max(sizes):.0f} kB "
