@@ -29,7 +29,7 @@ PROGRAMS = ("train.py", "eval.py", "study.py", "-m data.prepare", "examples/fine
 BENCHMARKS = tuple(
     f"-m benchmarks.{file.stem}"
     for file in sorted((ROOT / "benchmarks").glob("*.py"))
-    if "argparse" in file.read_text()
+    if "parse_args()" in file.read_text()
 )
 # Placeholders that a parser would not take.
 VALUES = {r"\bN\b": "2", "HOST:PORT": "localhost:5050"}
