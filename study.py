@@ -13,7 +13,7 @@ import sys
 
 from etils import epath
 
-from studies import plan, rates, record, run_files, runner, runs, study_directory
+from studies import plan, rates, record, run_files, runner, runs, shares, study_directory
 from studies.cost import estimate
 from training import command_line, locks, options
 from training.options import option
@@ -28,6 +28,12 @@ class StudyOptions:
     data_dir: str | None = option(None, "The data sets' directory for all runs.")
     list: bool = option(False, "Print the commands that are left to do, and run nothing.")
     shard: str = option("0/1", "i/n: only every n-th network from the i-th, i from 0 to n-1.")
+    jobs: int = option(
+        1,
+        "Networks at work at once, each with its share of the cores and a GPU of its own.",
+        minimum=1,
+        maximum=4096,
+    )
     report: str | None = option(None, "The directory of a study to report on; runs nothing.")
     output: str | None = option(None, "Where the report goes; default: report/ in the study's.")
     keep_representations: bool = option(
@@ -107,6 +113,7 @@ def main(argv: list[str]) -> None:
         return
 
     # ---------------------------------------------------------------- directory
+    machine = shares.divide(1 if config.list else config.jobs)
     name = epath.Path(config.plan).stem
     study = study_directory.StudyDirectory(
         epath.Path(config.workdir or epath.Path("runs") / name), config.data_dir or ""
@@ -145,14 +152,16 @@ def main(argv: list[str]) -> None:
     decide()
     candidates = runner.open_candidates(needed, study)
     if candidates:
-        runner.run_all(candidates, study, candidates=True)
+        runner.run_all(candidates, study, candidates=True, shares=machine)
     decisions = decide()
     # That the loss was not finite at a rate is an answer, not a failure.
     failed = [job.train.name for job in runner.open_candidates(needed, study)]
     for choice in needed:
         print(f"learning rate of {choice}: {decisions[choice.base.pair]}", flush=True)
     ready, waiting = rates.settle(jobs, decisions)
-    failures = runner.run_all(ready, study, keep_representations=config.keep_representations)
+    failures = runner.run_all(
+        ready, study, keep_representations=config.keep_representations, shares=machine
+    )
     failed += failures.failed
     not_started = len(failures.not_started) + sum(len(job.runs) for job in waiting)
     if failed or not_started:

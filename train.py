@@ -92,9 +92,6 @@ def main(argv: list[str]) -> None:
     schedule = options.read(ScheduleOptions, auto)
     hardware = options.read(DeviceOptions)
     exported = options.read(ExportOptions)
-    flag_texts = options.texts(
-        run, data_options, decoding, task_options, network, loop, schedule, hardware, exported
-    )
     for name in options.inapplicable(*GROUPS, chosen=run.task):
         logging.warning("--%s does not apply to --task=%s and is ignored", name, run.task)
     pretext.build(run.task, task_options)  # Reports a wrong flag before a data set is opened.
@@ -106,6 +103,13 @@ def main(argv: list[str]) -> None:
 
     # ---------------------------------------------------------------- data and devices
     strategy = strategies.build(hardware.strategy, hardware.tpu)
+    with workers.lost_worker_explained(strategy):
+        network = dataclasses.replace(
+            network, precision=precision.resolve(network.precision, strategy, workdir)
+        )
+    flag_texts = options.texts(
+        run, data_options, decoding, task_options, network, loop, schedule, hardware, exported
+    )
     strategies.check_batch_size(strategy, loop.batch_size, loop.gradient_accumulation)
     if loop.jit:
         strategies.check_compilation(

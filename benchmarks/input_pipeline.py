@@ -1,9 +1,9 @@
-"""Images per second and core of the input pipeline: this project's against two others.
+"""Images per second and core of the input pipeline: this project's, others', and the decoder's.
 
-    python -m benchmarks.input_pipeline
+    python -m benchmarks.input_pipeline [--photographs=FOLDER_OR_ZIP]
 
 Writes JPEGs of 500×375 pixels and 70 to 110 kB, as ImageNet's are, and makes batches of 224×224
-views of them, ready for the training step, in these ways:
+views of them, and then of the given photographs, ready for the training step, in these ways:
 
 - ours: `data.pipeline.training_batches` with the Inception crop, the augmentation of rotation;
   the colour distortion is the device's (`pretext.colour`) and not part of any input pipeline,
@@ -11,7 +11,9 @@ views of them, ready for the training step, in these ways:
   into batches that are sent to this process,
 - float: the whole image decoded and turned to float, then crop, flip, colour distortion
   (brightness and saturation, the released code's for rotation) and scaling, all in tf.data,
-- turned: the same with the four turns of every image, which the released code makes there too.
+- turned: the same with the four turns of every image, which the released code makes there too,
+- decoder: libjpeg alone, on the rectangles that ours draws, scaled down as ours are, in as many
+  threads as cores; no reading, no resizing, no batches. Ours cannot be faster.
 
 They take turns, and the median of their rounds counts. Images per second of processor time
 are printed too: they hardly depend on what else the machine is doing, but leave out waiting and
@@ -30,14 +32,19 @@ import pathlib
 import statistics
 import tempfile
 import time
+import zipfile
 from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
 
+from benchmarks import claims, decoder, machine
+from benchmarks.claims import Claim
+
 WIDTH, HEIGHT, VIEW, BATCH = 500, 375, 224, 64
 KILOBYTES = (70, 110)
 AREA, ASPECT = (0.05, 1.0), (3 / 4, 4 / 3)
+VIEWS = 4  # of an image, that the decoder alone decodes
 
 
 def photograph(random: np.random.Generator) -> bytes:
@@ -103,7 +110,7 @@ def pillow_batches(paths: list[str], pool: multiprocessing.pool.Pool) -> Iterato
     running = []
     for job in jobs():
         running.append(pool.apply_async(pillow_batch, (job,)))
-        if len(running) > 2 * (os.cpu_count() or 1):
+        if len(running) > 2 * machine.cores():
             yield running.pop(0).get()
 
 
@@ -154,6 +161,14 @@ def float_batches(paths: list[str], turned: bool = False) -> Iterator[object]:
     dataset = tf.data.Dataset.from_tensor_slices(paths).repeat().shuffle(1024)
     dataset = dataset.map(view, num_parallel_calls=tf.data.AUTOTUNE)
     return iter(dataset.batch(BATCH).prefetch(tf.data.AUTOTUNE))
+
+
+# ---------------------------------------------------------------- the decoder
+
+
+def decoder_batches(parts: list[decoder.Part], pool: multiprocessing.pool.ThreadPool) -> Iterator:
+    """The decoder alone, as far ahead as Pillow's processes are."""
+    return decoder.batches(parts, BATCH, pool, ahead=2 * machine.cores())
 
 
 # ---------------------------------------------------------------- the training step
@@ -209,31 +224,85 @@ def main() -> None:
         help="images/s that a device's training step takes in, to compare with",
     )
     parser.add_argument("--widening_factor", type=int, default=4, help="of the measured step")
+    parser.add_argument(
+        "--photographs", default="", help="a folder or a zip of JPEGs to measure on, too"
+    )
+    claims.add_option(parser)
     arguments = parser.parse_args()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-    with tempfile.TemporaryDirectory() as folder:
+    cores = machine.cores()
+    found = []
+    with tempfile.TemporaryDirectory() as written, tempfile.TemporaryDirectory() as unpacked:
         random = np.random.default_rng(0)
-        sizes = []
         for number in range(arguments.images):
-            path = pathlib.Path(folder) / f"{number:04}.jpg"
-            path.write_bytes(photograph(random))
-            sizes.append(path.stat().st_size / 1000)
-        paths = sorted(str(path) for path in pathlib.Path(folder).iterdir())
-        print(
-            f"{len(paths)} JPEGs of {WIDTH}×{HEIGHT}, {min(sizes):.0f} to {max(sizes):.0f} kB "
-            f"(mean {statistics.mean(sizes):.0f}); {cores} cores"
-        )
+            (pathlib.Path(written) / f"{number:04}.jpg").write_bytes(photograph(random))
+        folders = {"written JPEGs": written}
+        if arguments.photographs:
+            folders["photographs"] = photographs(arguments.photographs, unpacked)
         # The processes are started before TensorFlow is, which does not survive a fork.
-        with multiprocessing.Pool(cores) as pool:
+        with multiprocessing.Pool(cores) as pool, multiprocessing.pool.ThreadPool(cores) as threads:
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-            ways = {
-                "ours": lambda: our_batches(folder),
-                "Pillow": lambda: pillow_batches(paths, pool),
-                "float": lambda: float_batches(paths),
-                "turned": lambda: float_batches(paths, turned=True),
-            }
-            rates, per_second = measure(ways, arguments.rounds, arguments.batches)
+            for kind, folder in folders.items():
+                rates, per_second = measure_folder(kind, folder, pool, threads, arguments)
+                print_table(rates, per_second)
+                found += claims_of(kind, rates)
+                if kind == "written JPEGs":
+                    ours = statistics.median(rates["ours"])
+    print_consumers(ours, arguments)
+    if arguments.json:
+        claims.write(found)
+
+
+def photographs(path: str, unpacked: str) -> str:
+    """The folder of photographs; a zip is unpacked."""
+    if not zipfile.is_zipfile(path):
+        return path
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(unpacked)
+    return unpacked
+
+
+def measure_folder(
+    kind: str,
+    folder: str,
+    pool: multiprocessing.pool.Pool,
+    threads: multiprocessing.pool.ThreadPool,
+    arguments: argparse.Namespace,
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """All ways on the JPEGs of a folder: see `measure`."""
+    files = sorted(
+        path
+        for path in pathlib.Path(folder).rglob("*")
+        if path.suffix.lower() in (".jpg", ".jpeg") and path.is_file()
+    )
+    if len(files) < BATCH:
+        raise SystemExit(f"{folder} holds {len(files)} JPEGs: a batch takes {BATCH}")
+    sizes = [path.stat().st_size / 1000 for path in files]
+    print(
+        f"{machine.describe()}: {len(files)} {kind}, {min(sizes):.0f} to {max(sizes):.0f} kB "
+        f"(mean {statistics.mean(sizes):.0f})",
+        flush=True,
+    )
+    from data.images import InceptionCrop
+
+    paths = [str(path) for path in files]
+    parts = decoder.parts(paths, InceptionCrop(VIEW, AREA, ASPECT), VIEWS)
+    ways = {
+        "ours": lambda: our_batches(folder),
+        "Pillow": lambda: pillow_batches(paths, pool),
+        "float": lambda: float_batches(paths),
+        "turned": lambda: float_batches(paths, turned=True),
+        "decoder": lambda: decoder_batches(parts, threads),
+    }
+    return measure(ways, arguments.rounds, arguments.batches)
+
+
+def print_table(rates: dict[str, list[float]], per_second: dict[str, list[float]]) -> None:
+    """Medians of the rounds, and what ours is of them."""
+    cores = machine.cores()
+    rates, per_second = (
+        {name: statistics.median(values) for name, values in each.items()}
+        for each in (rates, per_second)
+    )
     print(
         f"{'':8} {'images/s':>9} {'per core':>9} {'ours is':>12} {'per CPU s':>10} {'ours is':>12}"
     )
@@ -244,20 +313,44 @@ def main() -> None:
             f" {per_second[name]:10.0f} {busy_times:6.2f} times"
         )
 
+
+def claims_of(kind: str, rates: dict[str, list[float]]) -> list[Claim]:
+    """Ours against each of the others."""
+    against = {
+        "Pillow": f"against Pillow in {machine.cores()} processes",
+        "float": "against float augmentation in tf.data",
+        "turned": "against float augmentation and four turns in tf.data",
+        "decoder": "of libjpeg alone on the same rectangles",
+    }
+    return [
+        Claim(
+            f"input pipeline, {kind}, {text}",
+            *("images/s", rates["ours"], rates[name]),
+            ratio="share" if name == "decoder" else "rates",
+        )
+        for name, text in against.items()
+    ]
+
+
+def print_consumers(ours: float, arguments: argparse.Namespace) -> None:
+    """What training steps take in, and whether these cores decode as much."""
+    cores = machine.cores()
     step = step_rate(arguments.widening_factor)
     consumers = [(f"ResNet50 v2 k = {arguments.widening_factor}, these {cores} cores", step)]
     print("\nA training step of rotation takes in (each image turned four ways):")
     for name, rate in consumers + arguments.device_rates:
-        needed = rate / (rates["ours"] / cores)
-        bottleneck = "the step" if rate < rates["ours"] else "the input"
+        needed = rate / (ours / cores)
+        bottleneck = "the step" if rate < ours else "the input"
         print(
             f"{name:40} {rate:8.1f} images/s: {needed:7.2f} cores' decoding; "
             f"with {cores}, {bottleneck} is the bottleneck"
         )
 
 
-def measure(ways: dict, rounds: int, batches: int) -> tuple[dict[str, float], dict[str, float]]:
-    """Images per second, and per second of processor time, of each way; medians of the rounds."""
+def measure(
+    ways: dict, rounds: int, batches: int
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Images per second, and per second of processor time, of each way, by round."""
     rates = {name: [] for name in ways}
     per_second = {name: [] for name in ways}
     for _ in range(rounds):
@@ -275,10 +368,7 @@ def measure(ways: dict, rounds: int, batches: int) -> tuple[dict[str, float], di
             per_second[name].append(batches * BATCH / (busy + elsewhere))
             del stream
             time.sleep(0.5)  # until its threads have stopped
-    return (
-        {name: statistics.median(values) for name, values in rates.items()},
-        {name: statistics.median(values) for name, values in per_second.items()},
-    )
+    return rates, per_second
 
 
 if __name__ == "__main__":

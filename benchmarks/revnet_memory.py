@@ -20,6 +20,9 @@ import statistics
 import subprocess
 import sys
 
+from benchmarks import claims
+from benchmarks.claims import Claim
+
 SHALLOW = (3, 4, 6, 3)
 DEEP = (6, 8, 12, 6)
 
@@ -85,19 +88,25 @@ def measure(units: tuple[int, ...], reversible: bool, arguments: argparse.Namesp
     return {"mib": (peak - before) / 2**20, "seconds": seconds}
 
 
-def measure_apart(units: tuple[int, ...], reversible: bool) -> dict:
-    """`measure` in a process of its own."""
+def measure_apart(units: tuple[int, ...], reversible: bool, options: list[str]) -> dict:
+    """`measure` in a process of its own, with these options of the command line."""
     case = json.dumps({"units": units, "reversible": reversible})
     # Otherwise freed memory stays in the process and peaks blur. The same for both passes.
     allocator = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": str(2**20)}
     output = subprocess.run(
-        [sys.executable, "-m", "benchmarks.revnet_memory", *sys.argv[1:], "--case", case],
+        [sys.executable, "-m", "benchmarks.revnet_memory", *options, "--case", case],
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | allocator,
         stdout=subprocess.PIPE,
         check=True,
         text=True,
     ).stdout
     return json.loads(output.splitlines()[-1])
+
+
+def added(mib: dict[tuple, list[float]], reversible: bool) -> list[float]:
+    """What the deeper network needs more than the shallower one, by round."""
+    both = zip(mib[DEEP, reversible], mib[SHALLOW, reversible], strict=True)
+    return [deep - shallow for deep, shallow in both]
 
 
 def main() -> None:
@@ -107,20 +116,39 @@ def main() -> None:
     parser.add_argument("--image_size", type=int, default=224)
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--steps", type=int, default=3, help="timed steps in every process")
-    parser.add_argument("--rounds", type=int, default=2, help="processes of every case")
+    parser.add_argument("--rounds", type=int, default=3, help="processes of every case")
+    claims.add_option(parser)
     parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.case:
         print(json.dumps(measure(arguments=arguments, **arguments.case)))
         return
 
+    names = ("widening_factor", "image_size", "batch_size", "steps")
+    options = [f"--{name}={getattr(arguments, name)}" for name in names]
     mib, seconds = {}, {}
     for _ in range(arguments.rounds):
         for units in (SHALLOW, DEEP):
             for reversible in (False, True):
-                result = measure_apart(units, reversible)
+                result = measure_apart(units, reversible, options)
                 mib.setdefault((units, reversible), []).append(result["mib"])
-                seconds.setdefault((units, reversible), []).extend(result["seconds"])
+                median = statistics.median(result["seconds"])
+                seconds.setdefault((units, reversible), []).append(median)
+    found = [
+        Claim(
+            f"RevNet50 k = {arguments.widening_factor}: memory that twice the units add, "
+            "reversible against ordinary",
+            *("MiB", added(mib, reversible=True), added(mib, reversible=False), "share"),
+        ),
+        *(
+            Claim(
+                f"RevNet50 k = {arguments.widening_factor}, {units} units: training step, "
+                "reversible against ordinary",
+                *("s", seconds[units, True], seconds[units, False], "times"),
+            )
+            for units in (SHALLOW, DEEP)
+        ),
+    ]
     mib = {case: statistics.median(values) for case, values in mib.items()}
     seconds = {case: statistics.median(values) for case, values in seconds.items()}
 
@@ -135,6 +163,8 @@ def main() -> None:
     for units in (SHALLOW, DEEP):
         ratio = seconds[units, True] / seconds[units, False]
         print(f"step time at {units}: {ratio:.2f} times the ordinary one's")
+    if arguments.json:
+        claims.write(found)
 
 
 if __name__ == "__main__":

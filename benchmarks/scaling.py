@@ -3,7 +3,7 @@
     python -m benchmarks.scaling --data_dir=datasets
 
 trains rotation at the demo's scale (ResNet50 v2, k = 1, 56×56, batch 32, the data set scenes), each
-line in processes of its own, and prints
+line in processes of its own and the lines by turns, and prints
 
 - images/s of `training.loop.Loop`, reading included, on 1, 2 and 4 logical CPUs and on two worker
   processes, always at the same global batch. The cores are the same ones in all cases: on one
@@ -22,7 +22,8 @@ import statistics
 import tempfile
 import time
 
-from benchmarks import accelerator
+from benchmarks import accelerator, claims
+from benchmarks.claims import Claim
 from benchmarks.processes import result_of, start
 
 MODULE = "benchmarks.scaling"
@@ -140,14 +141,47 @@ def _strategy(arguments: argparse.Namespace):
     return strategies.build(arguments.strategy)
 
 
-def print_scaling(arguments: argparse.Namespace) -> None:
+def print_scaling(arguments: argparse.Namespace) -> list[Claim]:
+    """Measures and prints everything, and returns it."""
     common = {name: getattr(arguments, name) for name in ("data_dir", "steps", "batch_size")}
-    names = {1: "one_device", 2: "mirrored", 4: "mirrored"}
-    print(f"rotation, ResNet50 v2 k = 1, 56×56, batch {arguments.batch_size}, images/s")
-    for devices, strategy in names.items():
-        child = start(MODULE, kind="throughput", strategy=strategy, devices=devices, **common)
-        speed = result_of(child)["images_per_second"]
-        print(f"  {devices} logical devices {speed:8.1f}", flush=True)
+    ways = {
+        "1 logical device": lambda: on_devices(1, "one_device", common),
+        "2 logical devices": lambda: on_devices(2, "mirrored", common),
+        "4 logical devices": lambda: on_devices(4, "mirrored", common),
+        "2 processes": lambda: in_two_processes(common),
+    }
+    speeds = {name: [] for name in ways}
+    steps = []
+    for _ in range(arguments.rounds):
+        for name, measured in ways.items():
+            speeds[name].append(measured())
+        steps.append(result_of(start(MODULE, kind="overhead", **common)))
+    what = f"rotation, ResNet50 v2 k = 1, 56×56, batch {arguments.batch_size}"
+    print(f"{what}, images/s")
+    for name, values in speeds.items():
+        print(f"  {name:17} {statistics.median(values):8.1f}")
+    overheads, bare = ([1000 * each[key] for each in steps] for key in ("overhead", "bare"))
+    one = "1 logical device"
+    found = [
+        Claim(f"training loop, {what}: time beyond the bare step's", "ms", overheads, bare, "share")
+    ]
+    found += [
+        Claim(f"training loop, {what}: {name} against one", "images/s", values, speeds[one])
+        for name, values in speeds.items()
+        if name != one
+    ]
+    claims.show(found[:1])
+    return found
+
+
+def on_devices(devices: int, strategy: str, common: dict[str, object]) -> float:
+    """Images per second of one process on so many logical devices."""
+    child = start(MODULE, kind="throughput", strategy=strategy, devices=devices, **common)
+    return result_of(child)["images_per_second"]
+
+
+def in_two_processes(common: dict[str, object]) -> float:
+    """Images per second of two worker processes, the slower one's."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
     workers = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
     for one in sockets:
@@ -159,14 +193,7 @@ def print_scaling(arguments: argparse.Namespace) -> None:
         children.append(
             start(MODULE, environment, kind="throughput", strategy="multi_worker", **common)
         )
-    speeds = [result_of(child)["images_per_second"] for child in children]
-    print(f"  2 processes       {min(speeds):8.1f}")
-    seconds = result_of(start(MODULE, kind="overhead", **common))
-    share = seconds["overhead"] / seconds["bare"]
-    print(
-        f"the loop's own overhead per step: {1000 * seconds['overhead']:.2f} ms, {share:.1%} of "
-        f"the bare step's {1000 * seconds['bare']:.1f} ms"
-    )
+    return min(result_of(child)["images_per_second"] for child in children)
 
 
 def main() -> None:
@@ -174,6 +201,8 @@ def main() -> None:
     parser.add_argument("--data_dir", default="datasets", help="where scenes is, or is drawn to")
     parser.add_argument("--steps", type=int, default=60, help="timed steps of each")
     parser.add_argument("--batch_size", type=int, default=32, help="the demo's")
+    parser.add_argument("--rounds", type=int, default=3)
+    claims.add_option(parser)
     parser.add_argument("--kind", default="", help=argparse.SUPPRESS)
     parser.add_argument("--strategy", default="one_device", help=argparse.SUPPRESS)
     parser.add_argument("--devices", type=int, default=1, help=argparse.SUPPRESS)
@@ -182,8 +211,10 @@ def main() -> None:
     if arguments.kind:
         print(json.dumps(kinds[arguments.kind](arguments)))
         return
-    print_scaling(arguments)
-    if accelerator.has_gpu():
+    found = print_scaling(arguments)
+    if arguments.json:
+        claims.write(found)
+    elif accelerator.has_gpu():
         accelerator.print_steps()
 
 

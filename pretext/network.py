@@ -7,7 +7,7 @@ import keras
 import models
 from pretext import precision
 from pretext.task import PretextTask
-from training.options import option
+from training.options import AUTO, option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +33,9 @@ class NetworkOptions:
     )
     precision: str = option(
         "float32",
-        "What convolutions are computed in; variables, statistics and losses stay float32.",
-        choices=tuple(precision.POLICIES),
+        "What convolutions are computed in; variables, statistics and losses stay float32. auto: "
+        "bfloat16 where the hardware multiplies it, else float32.",
+        choices=(AUTO, *precision.POLICIES),
     )
     synchronized_batch_norm: bool = option(False, "Share the batch statistics of all devices.")
 

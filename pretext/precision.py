@@ -1,4 +1,4 @@
-"""Computing in 16 bits: Keras' dtype policies, and the scaling of the loss that float16 needs.
+"""Computing in 16 bits: where that pays, Keras' dtype policies, and float16's scaling of the loss.
 
 Variables, batch statistics, logits, losses and the optimiser stay in float32; convolutions and
 what lies between them are computed in the narrow type (Micikevicius et al., "Mixed Precision
@@ -10,8 +10,35 @@ from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
+from etils import epath
+
+from training import devices, run_directory
+from training.options import AUTO
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+
+def resolve(precision: str, strategy: tf.distribute.Strategy, directory: epath.Path) -> str:
+    """The precision that `--precision` stands for.
+
+    `auto` is what the run that has begun in the directory computes in, whatever it computes on now;
+    before that, bfloat16 where all devices of all machines multiply it in hardware, else float32.
+    Several machines have to ask together.
+
+    Args:
+        precision: one of `POLICIES`, or `auto`.
+        strategy: the devices of the run.
+        directory: the run's; it need not be there.
+
+    Returns:
+        One of `POLICIES`.
+    """
+    if precision != AUTO:
+        return precision
+    # Asked whatever the directory holds: the machines answer together.
+    by_hardware = "bfloat16" if devices.multiplies_bfloat16(strategy) else "float32"
+    before = run_directory.begun_with(directory).get("precision")
+    return before if before in POLICIES else by_hardware
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from absl import flags
 from etils import epath
 
+from training.options import AUTO
 from training.regular_files import is_regular
 
 # Where things are, which does not change a result.
@@ -82,9 +83,12 @@ def expand(command_line: tuple[str, ...]) -> dict[str, str]:
 
 
 def agree(there: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
-    """Whether a run's flags are those that a plan has for it, wherever things are."""
+    """Whether a run's flags are those that a plan has for it, wherever things are.
+
+    What a plan leaves to the program, `auto`, is there as the value that the program took.
+    """
     return all(
-        name in there and same(there[name], value)
+        name in there and (value == AUTO or same(there[name], value))
         for name, value in wanted.items()
         if name not in PLACES
     )

@@ -1,6 +1,8 @@
 """How long the rest of a study will take."""
 
 import collections
+import heapq
+from collections.abc import Iterable
 
 from studies.runs import Job, Run
 
@@ -27,6 +29,27 @@ class Clock:
                 return None
             total += sum(self._seconds[known[0]]) / len(self._seconds[known[0]])
         return total
+
+    def remaining_at_once(
+        self, networks: Iterable[tuple[list[tuple[Job, Run]], float]], at_once: int
+    ) -> float | None:
+        """Seconds for several networks at once, the runs of each one after another.
+
+        Args:
+            networks: in the order in which they begin: the runs that each has left, and for how
+                many seconds the first of them has been running.
+            at_once: how many run at a time.
+
+        Returns:
+            Seconds until the last one ends; None before there is anything to guess from.
+        """
+        ends = [0.0] * at_once
+        for runs, running in networks:
+            first, others = self.remaining(runs[:1]), self.remaining(runs[1:])
+            if first is None or others is None:
+                return None
+            heapq.heapreplace(ends, ends[0] + max(0.0, first - running) + others)
+        return max(ends)
 
     def _likenesses(self, job: Job, run: Run) -> list[tuple[str, ...]]:
         """From the closest to the loosest: the same but for the seed, flag file, program, any."""

@@ -1,16 +1,19 @@
 """Running a plan: each run a process of its own, what is finished left alone, failures reported."""
 
-import contextlib
+import asyncio
+import collections
 import os
 import shlex
-import subprocess
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import IO, NamedTuple
 
+from absl import logging
+
 from studies import rates
-from studies.remaining_time import Clock, duration
+from studies.programs import Programs
+from studies.progress import Progress, say_at_once
 from studies.runs import Job, Run
+from studies.shares import WHOLE_MACHINE, Share
 from studies.study_directory import StudyDirectory
 from training import interruption
 
@@ -34,11 +37,6 @@ def command_lines(jobs: Iterable[Job], study: StudyDirectory) -> list[str]:
     return lines
 
 
-def say_at_once(line: str) -> None:
-    """Prints a line, into a file too before the next run begins."""
-    print(line, flush=True)
-
-
 def open_candidates(choices: Iterable[rates.Choice], study: StudyDirectory) -> list[Job]:
     """The candidates whose outcome is not known yet."""
     return [
@@ -55,13 +53,15 @@ def run_all(
     *,
     keep_representations: bool = False,
     candidates: bool = False,
+    shares: Sequence[Share] = (WHOLE_MACHINE,),
     say: Callable[[str], None] = say_at_once,
 ) -> Failures:
-    """Runs what is not finished, one run after another.
+    """Runs what is not finished: as many networks at once as there are shares of the machine.
 
-    What a run prints goes to `WORKDIR/logs/`. If it fails, its last line is reported and the others
-    still run; a network's evaluations need the network. Networks that another process is at work on
-    come last, and are waited for.
+    The runs of a network come one after another, because its evaluations need it and share its
+    representations. What a run prints goes to `WORKDIR/logs/`. If it fails, its last line is
+    reported and the others still run. Networks that another process is at work on come last, and
+    are waited for.
 
     Args:
         jobs: the runs.
@@ -70,7 +70,11 @@ def run_all(
             after the last evaluation of their network.
         candidates: whether these are candidates for a learning rate, which may diverge: one that
             has, in another process, is not tried again.
+        shares: what each of the runs at once computes on.
         say: takes the lines about progress.
+
+    Raises:
+        interruption.Interrupted: a signal came; all programs were asked to end, and have.
     """
 
     def is_over(run: Run) -> bool:
@@ -78,90 +82,118 @@ def run_all(
 
     left = {job: [run for run in job.runs if not is_over(run)] for job in jobs}
     total = sum(len(job.runs) for job in left)
-    say(f"{total} runs, {total - _count(left)} of them finished, {_count(left)} to do")
-    clock = Clock()
-    failures = Failures([], [])
-
-    def work(job: Job, lock: IO[str]) -> None:
-        while left[job]:
-            run = left[job].pop(0)
-            if job.train.name in failures.failed:
-                failures.not_started.append(run.name)
-            elif not is_over(run):  # Another process may have done it meanwhile.
-                say(f"[{total - _count(left)}/{total}] {run.name}")
-                start = time.monotonic()
-                error = _run(job, run, study, lock)
-                clock.add(job, run, time.monotonic() - start)
-                if error:
-                    failures.failed.append(run.name)
-                    say(f"failed: {run.name}: {error}")
-            if _count(left):
-                rest = [(other, run) for other, runs in left.items() for run in runs]
-                say(f"{len(rest)} to do, {duration(clock.remaining(rest))} left")
-        if not keep_representations:
-            _drop_representations(job, study)
-
-    busy = []
-    for job in left:
-        with study.locked(job, wait=False) as lock:
-            work(job, lock) if lock else busy.append(job)
-    for job in busy:
-        with study.locked(job, wait=True) as lock:
-            work(job, lock)
-    return failures
-
-
-def _count(left: dict[Job, list[Run]]) -> int:
-    return sum(map(len, left.values()))
-
-
-def _run(job: Job, run: Run, study: StudyDirectory, lock: IO[str]) -> str | None:
-    """Runs a program to its end; returns what went wrong, if anything did."""
+    progress = Progress(left, total, len(shares), say)
+    work = _Work(left, study, progress, is_over, keep_representations)
     try:
-        with open(study.log(run), "wb") as log:
-            status = _status(study.command(job, run), log, lock)
-    except OSError as error:
-        return f"{study.log(run)} cannot be written: {error.strerror}"
-    if status:
-        last = study.last_line(run) or "it printed nothing"
-        return f"{last} (exit status {status}; {os.fspath(study.log(run))})"
-    if not study.is_finished(run):
-        return f"ended without {run.result} (see {study.log(run)})"
-    return None
+        with interruption.postponed():
+            asyncio.run(work.on(shares))
+    finally:
+        progress.close()
+    return work.failures
 
 
-def _status(command: list[str], log: IO[bytes], lock: IO[str]) -> int:
-    """The exit status of a program that runs to its end; a signal to us ends it too."""
-    with interruption.postponed():
-        # In a session of its own, so that Ctrl-C reaches it through us, once. It keeps the lock if
-        # we are killed and it is not.
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            pass_fds=(lock.fileno(),),
-        )
+class _Work:
+    """Networks, each of which one share of the machine after another takes on.
+
+    All of this is in one thread; only waiting for a program or for another process lets the other
+    shares continue.
+    """
+
+    def __init__(
+        self,
+        left: dict[Job, list[Run]],
+        study: StudyDirectory,
+        progress: Progress,
+        is_over: Callable[[Run], bool],
+        keep_representations: bool,
+    ) -> None:
+        self.failures = Failures([], [])
+        self._left = left
+        self._study = study
+        self._progress = progress
+        self._is_over = is_over
+        self._keep_representations = keep_representations
+        self._programs = Programs()
+        self._waiting = collections.deque(left)
+        # Those that another process is at work on.
+        self._busy: collections.deque[Job] = collections.deque()
+        self._waited_for: set[Job] = set()
+
+    async def on(self, shares: Sequence[Share]) -> None:
+        """Does everything, on these shares of the machine.
+
+        Raises:
+            interruption.Interrupted: a signal came; no program runs any more.
+        """
+        workers = {asyncio.create_task(self._take_on(share)) for share in shares}
         try:
-            return _wait(process)
-        except BaseException:  # Whatever ends us must not leave it running behind us.
-            process.terminate()
-            process.wait()
+            while workers:
+                done, workers = await asyncio.wait(
+                    workers,
+                    timeout=SECONDS_BETWEEN_LOOKS,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                for worker in done:
+                    worker.result()
+                if interruption.requested():
+                    raise interruption.Interrupted(_stopped(len(self._programs)))
+                self._progress.look()
+        except BaseException:  # Whatever ends us must not leave them running behind us.
+            self._programs.end_all()
             raise
 
+    async def _take_on(self, share: Share) -> None:
+        """Takes on one network after another, while there are any."""
+        while self._waiting or self._busy:
+            job = (self._waiting or self._busy).popleft()
+            with self._study.locked(job) as lock:
+                if lock:
+                    await self._finish(job, share, lock)
+                    continue
+            self._busy.append(job)
+            if not self._waiting:
+                if job not in self._waited_for:
+                    logging.warning("waiting for the process at work on %s", job.train.name)
+                    self._waited_for.add(job)
+                await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
 
-def _wait(process: subprocess.Popen) -> int:
-    """Waits for a program's end, and for a signal that asks for ours.
+    async def _finish(self, job: Job, share: Share, lock: IO[str]) -> None:
+        """Runs what is left of a network."""
+        left = self._left[job]
+        while left:
+            run = left.pop(0)
+            if job.train.name in self.failures.failed:
+                self.failures.not_started.append(run.name)
+            elif not self._is_over(run):  # Another process may have done it meanwhile.
+                self._progress.begun(job, run)
+                error = await self._run(job, run, share, lock)
+                self._progress.ended(job, error)
+                if error:
+                    self.failures.failed.append(run.name)
+            self._progress.report()
+        if not self._keep_representations:
+            _drop_representations(job, self._study)
 
-    Raises:
-        interruption.Interrupted: a signal came.
-    """
-    while True:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return process.wait(SECONDS_BETWEEN_LOOKS)
-        if interruption.requested():
-            raise interruption.Interrupted("the run at hand was stopped too")
+    async def _run(self, job: Job, run: Run, share: Share, lock: IO[str]) -> str | None:
+        """Runs a program to its end; returns what went wrong, if anything did."""
+        study = self._study
+        try:
+            with open(study.log(run), "wb") as log:
+                status = await self._programs.run(study.command(job, run), share, log, lock)
+        except OSError as error:
+            return f"{study.log(run)} cannot be written: {error.strerror}"
+        if status:
+            last = study.last_line(run) or "it printed nothing"
+            return f"{last} (exit status {status}; {os.fspath(study.log(run))})"
+        if not study.is_finished(run):
+            return f"ended without {run.result} (see {study.log(run)})"
+        return None
+
+
+def _stopped(running: int) -> str:
+    if running == 1:
+        return "the run at hand was stopped too"
+    return f"the {running} runs at hand were stopped too" if running else "no run was at hand"
 
 
 def _drop_representations(job: Job, study: StudyDirectory) -> None:

@@ -70,9 +70,9 @@ class StudyDirectory:
             ) from error
 
     @contextlib.contextmanager
-    def locked(self, job: Job, *, wait: bool) -> Iterator[IO[str] | None]:
-        """Keeps a network and its evaluations from other processes; see `locks.locked`."""
-        with locks.locked(self.workdir / "logs" / f"{job.train.name}.lock", wait=wait) as file:
+    def locked(self, job: Job) -> Iterator[IO[str] | None]:
+        """Keeps a network and its evaluations from other processes; None if one of them has it."""
+        with locks.locked(self.workdir / "logs" / f"{job.train.name}.lock", wait=False) as file:
             yield file
 
     def command(self, job: Job, run: Run) -> list[str]:

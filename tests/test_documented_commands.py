@@ -29,7 +29,7 @@ PROGRAMS = ("train.py", "eval.py", "study.py", "-m data.prepare", "examples/fine
 BENCHMARKS = tuple(
     f"-m benchmarks.{file.stem}"
     for file in sorted((ROOT / "benchmarks").glob("*.py"))
-    if "argparse" in file.read_text()
+    if "parse_args()" in file.read_text()
 )
 # Placeholders that a parser would not take.
 VALUES = {r"\bN\b": "2", "HOST:PORT": "localhost:5050"}
@@ -75,7 +75,7 @@ PARSED = {
     "-m tests.bad_inputs": "minutes; tests/test_bad_inputs.py runs a part",
     "eval.py --probe=sgd": "named for its flag",
     "eval.py --compare": "named for its flag, in front of directories",
-    "-m benchmarks.": "takes minutes, and some the peers of benchmarks/requirements.txt",
+    "-m benchmarks": "takes minutes, and some the peers of benchmarks/requirements.txt",
     "-m tests.soak": "takes minutes",
     "-m data.prepare scenes": "draws 12 000 images: tests/data/test_scenes.py draws some",
 }

@@ -1,4 +1,4 @@
-"""What a run computes on: the devices found, an unused GPU, the memory, and running out of it."""
+"""What a run computes on: the devices, what they multiply, their memory, and running out of it."""
 
 import contextlib
 import math
@@ -7,11 +7,14 @@ import pathlib
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import tensorflow as tf
 
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+_CPUINFO = pathlib.Path("/proc/cpuinfo")
+# Of x86's instruction sets those that multiply bfloat16.
+_BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 # As TensorFlow, XLA, CUDA's libraries and C++ call it. A full disk is TensorFlow's
 # ResourceExhaustedError too.
@@ -38,6 +41,29 @@ def describe(strategy: tf.distribute.Strategy) -> str:
     each = f", {size(memory)} of memory each" if memory else ""
     number = "1 GPU" if replicas == 1 else f"{replicas} GPUs"
     return f"{number} ({names}{each}), {host}"
+
+
+def multiplies_bfloat16(strategy: tf.distribute.Strategy) -> bool:
+    """Whether all that a strategy computes on, on every machine, multiplies bfloat16 in hardware.
+
+    Every machine of several has to ask this, and all get the same answer.
+    """
+    here = _multiplies_bfloat16(strategy)
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return here
+    count = strategy.reduce("SUM", strategy.run(lambda: tf.constant(float(here))), axis=None)
+    return int(count) == strategy.num_replicas_in_sync
+
+
+def gpu_multiplies_bfloat16(details: Mapping[str, object]) -> bool:
+    """Whether a GPU does, from TensorFlow's details: one of NVIDIA's from Ampere on."""
+    return details.get("compute_capability", (0, 0)) >= (8, 0)
+
+
+def cpu_multiplies_bfloat16(cpuinfo: str) -> bool:
+    """Whether all of a machine's x86 CPUs do, from the text of Linux's /proc/cpuinfo."""
+    flags = [line.split() for line in cpuinfo.splitlines() if line.split(":")[0].strip() == "flags"]
+    return bool(flags) and all(not _BFLOAT16_FLAGS.isdisjoint(of_one) for of_one in flags)
 
 
 def unused_gpu() -> str | None:
@@ -127,6 +153,16 @@ def memory_advice(advice: str) -> Iterator[None]:
 def _cores() -> int:
     # Not everywhere can a process be held to some of the cores.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _multiplies_bfloat16(strategy: tf.distribute.Strategy) -> bool:
+    if isinstance(strategy, tf.distribute.TPUStrategy):
+        return True
+    used = [device for device in strategy.extended.worker_devices if "GPU" in device]
+    if not used:
+        return cpu_multiplies_bfloat16(_CPUINFO.read_text() if _CPUINFO.is_file() else "")
+    gpus = tf.config.list_physical_devices("GPU")[: len(used)]
+    return all(map(gpu_multiplies_bfloat16, map(tf.config.experimental.get_device_details, gpus)))
 
 
 def _has_nvidia_card() -> bool:

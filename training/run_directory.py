@@ -83,10 +83,23 @@ def claim(
     return root
 
 
+def begun_with(root: epath.Path) -> dict[str, str]:
+    """The flags of the run that has begun in a directory; none where no run has."""
+    file = root / "flags.cfg"
+    if not root.is_dir() or not file.exists() or not has_begun(root):
+        return {}
+    regular_files.check(file)
+    return _flags(file)
+
+
+def _flags(file: epath.Path) -> dict[str, str]:
+    lines = regular_files.read_bytes(file).decode(errors="replace").splitlines()
+    return dict(line[2:].split("=", 1) for line in lines if line[:2] == "--" and "=" in line)
+
+
 def _differences(file: epath.Path, flags: dict[str, str], may_differ: tuple[str, ...]) -> list[str]:
     """The flags that differ from those in the file, with both values."""
-    lines = regular_files.read_bytes(file).decode(errors="replace").splitlines()
-    before = dict(line[2:].split("=", 1) for line in lines if line[:2] == "--" and "=" in line)
+    before = _flags(file)
     if not before:
         raise ValueError(
             f"{file} is damaged, so it is unknown which run the results beside it belong to: "

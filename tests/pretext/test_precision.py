@@ -1,15 +1,46 @@
-"""The loss scale of float16. (Parity with float32 is in test_devices.py.)"""
+"""What `auto` stands for, and the loss scale of float16. (Parity with float32: test_devices.py.)"""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from etils import epath
 
+from pretext import precision
 from pretext.precision import LossScale
 from tests.pretext import small_run, tiny
 from tests.pretext.small_run import Case
+from training import devices
 
 CASE = Case(precision="float16", synchronized=False)
+
+
+def test_auto_is_what_the_hardware_multiplies_until_a_run_has_begun(tmp_path, monkeypatch):
+    run, strategy = epath.Path(tmp_path / "run"), tf.distribute.get_strategy()
+
+    def hardware(multiplies: bool) -> None:
+        monkeypatch.setattr(devices, "multiplies_bfloat16", lambda _: multiplies)
+
+    def resolved(given: str = "auto") -> str:
+        return precision.resolve(given, strategy, run)
+
+    hardware(False)
+    assert resolved() == "float32"
+    assert [resolved(given) for given in precision.POLICIES] == list(precision.POLICIES)
+    hardware(True)
+    assert resolved() == "bfloat16"
+    run.mkdir()
+    (run / "flags.cfg").write_text("--precision=bfloat16\n--seed=0\n")
+    hardware(False)
+    assert resolved() == "float32", "without results it may be another run's directory"
+    (run / "metrics.csv").write_text("step,epoch\n3,1\n")
+    assert resolved() == "bfloat16"
+    hardware(True)
+    for kept in precision.POLICIES:
+        (run / "flags.cfg").write_text(f"--precision={kept}\n")
+        assert resolved() == kept
+    # A value that never was one is for `run_directory.claim` to name.
+    (run / "flags.cfg").write_text("--precision=int8\n")
+    assert resolved() == "bfloat16"
 
 
 def test_the_scale_grows_after_good_steps_and_halves_after_a_bad_one():

@@ -119,47 +119,73 @@ def test_the_listed_commands_do_the_same(study, tmp_path):
     assert len(runner.command_lines(jobs, where)) == 2
 
 
-# Runs until it is told to end, and notes that it was.
+def test_what_a_plan_leaves_to_the_program_is_any_value(study, tmp_path):
+    jobs, where = study
+    runner.run_all(jobs[:1], where, say=lambda _: None)
+    flags = tmp_path / "runs" / "seed0" / "flags.cfg"
+    flags.write_text(flags.read_text() + "--precision=bfloat16\n")
+    (tmp_path / "empty.cfg").write_text("--learning_rate=1e-4\n--precision=auto\n")
+    assert where.is_finished(jobs[0].train)
+    (tmp_path / "empty.cfg").write_text("--learning_rate=1e-4\n--precision=float32\n")
+    assert not where.is_finished(jobs[0].train)
+
+
+# Runs until it is told to end, notes that, and waits until as many as RUNS were told.
 ENDLESS = """
 import pathlib, signal, sys, time
 here = pathlib.Path(__file__).parent
+name = next(argument for argument in sys.argv if "workdir" in argument)[-5:]
 def end(*_):
-    (here / "ended.txt").write_text("by a signal")
+    (here / (name + ".ended")).write_text("by a signal")
+    while len(list(here.glob("*.ended"))) < RUNS:
+        time.sleep(0.01)
     sys.exit(1)
 signal.signal(signal.SIGTERM, end)
-(here / "started.txt").write_text("")
+(here / (name + ".started")).write_text("")
 time.sleep(600)
 """
 STUDY = """
 import pathlib, sys
 import study
 from training import command_line
-from studies import study_directory
+from studies import shares, study_directory
 study_directory.PROGRAMS = pathlib.Path({programs!r})
+shares.divide = lambda count: [shares.WHOLE_MACHINE] * count
 command_line.run("study.py", study.main)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_run_at_hand_too(study, tmp_path, number):
-    (tmp_path / "train.py").write_text(ENDLESS)
+@pytest.mark.parametrize(
+    ("number", "at_once", "stopped"),
+    [
+        (signal.SIGTERM, 1, "the run at hand was stopped too"),
+        (signal.SIGINT, 1, "the run at hand was stopped too"),
+        (signal.SIGINT, 2, "the 2 runs at hand were stopped too"),
+    ],
+)
+def test_a_signal_ends_the_runs_at_hand_too(study, tmp_path, number, at_once, stopped):
+    (tmp_path / "train.py").write_text(ENDLESS.replace("RUNS", str(at_once)))
     source = STUDY.format(programs=str(tmp_path))
     process = subprocess.Popen(
         [
-            *(sys.executable, "-c", source),
+            *(sys.executable, "-c", source, f"--jobs={at_once}"),
             *(f"--plan={tmp_path / 'plan.cfg'}", f"--workdir={tmp_path / 'runs'}"),
         ],
         stderr=subprocess.PIPE,
         text=True,
     )
     deadline = time.monotonic() + 600
-    while not (tmp_path / "started.txt").exists() and time.monotonic() < deadline:
+    while len(list(tmp_path.glob("*.started"))) < at_once and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(number)
     _, errors = process.communicate(timeout=600)
     assert process.returncode == 128 + number
-    assert (tmp_path / "ended.txt").exists()
-    assert f"study.py: stopped by {number.name}: the run at hand was stopped too" in errors
+    # Had one been waited for before the other was asked, neither would have ended.
+    assert len(list(tmp_path.glob("*.ended"))) == at_once
+    assert (
+        f"study.py: stopped by {number.name}: {stopped}; the same command resumes from there"
+        in errors
+    )
 
 
 def test_remaining_time_comes_from_the_most_similar_runs(study):
@@ -170,6 +196,11 @@ def test_remaining_time_comes_from_the_most_similar_runs(study):
     clock.add(jobs[0], jobs[0].evaluations[0], 10.0)
     left = [(jobs[1], run) for run in jobs[1].runs]
     assert clock.remaining(left) == 100.0 + 10.0 + 10.0
+    # Two networks, of 120 s each and begun 30 s ago; a third follows behind the second.
+    networks = [([(job, run) for run in job.runs], 0.0) for job in jobs]
+    assert clock.remaining_at_once(networks, 1) == 360.0
+    assert clock.remaining_at_once([(networks[0][0], 30.0), *networks[1:]], 2) == 90.0 + 120.0
+    assert clock.remaining_at_once([(networks[0][0], 5000.0)], 2) == 20.0
     assert remaining_time.duration(None) == "an unknown time"
     assert [remaining_time.duration(s) for s in (60, 600, 7200)] == [
         "about 60 s",

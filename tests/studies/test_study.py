@@ -96,6 +96,8 @@ def test_bad_input_is_one_line(plan, tmp_path):
         "give --plan=FILE": [],
         "does not exist": [f"--plan={tmp_path / 'none'}"],
         "use i/n": [f"--plan={plan}", "--shard=2/2", "--list"],
+        "--jobs=0: use a whole number from 1 to 4096": [f"--plan={plan}", "--jobs=0"],
+        "--jobs=4096: every run needs a core, and there": [f"--plan={plan}", "--jobs=4096"],
         "is not a directory": [f"--report={tmp_path / 'none'}"],
         "--accelerators=0": [f"--plan={plan}", "--estimate", "--accelerators=0"],
         "--utilisation": [f"--plan={plan}", "--estimate", "--utilisation=2"],
