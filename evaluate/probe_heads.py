@@ -148,7 +148,7 @@ class Heads:
         return [random.uniform(-1, 1, shape) * np.sqrt(6 / sum(shape)) for shape in shapes]
 
     def _dropout_factors(
-        self, layer: str, units: tf.Tensor, step: tf.Tensor, share: Share | None
+        self, layer: str, units: tf.Tensor, step: tf.Tensor, share: Share | None = None
     ) -> tf.Tensor:
         """0 for what is dropped, 1 / (1 - dropout) for what is kept: the shape of `units`."""
         replica = tf.distribute.get_replica_context()
