@@ -301,7 +301,8 @@ def _check_same_everywhere(
     splits: dict[str, Records],
 ) -> None:
     """Raises a ValueError unless all workers measure the same; paths may differ between them."""
-    ignored = {*may_differ, "saved_model", "data_dir"}
+    # The parts of a split are of whole batches.
+    ignored = {*may_differ, "saved_model", "data_dir"} - {"batch_size"}
     same = {name: text for name, text in flag_texts.items() if name not in ignored}
     if not team.same_everywhere(json.dumps(same, sort_keys=True).encode()):
         raise ValueError(
