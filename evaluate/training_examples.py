@@ -115,7 +115,8 @@ class CachedExamples:
 
     def steps_in_order(self, batch_size: int) -> int:
         """The number of batches of `in_order` that hold all workers' examples."""
-        return int(-(-self._examples_of_workers // (batch_size // self._workers.count)).max())
+        most = int(self._examples_of_workers.max())
+        return -(-most // (batch_size // self._workers.count))
 
     def in_order(self, context: tf.distribute.InputContext, *, batch_size: int) -> tf.data.Dataset:
         """All examples in batches of one size, the last one filled up, over and over again.

@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from etils import epath
 
 from evaluate import label_free, logistic_regression, low_data, neighbours, split_parts
 from evaluate.features import feature_means
+from evaluate.representations import Representations
 from evaluate.split_parts import SplitPart
+from evaluate.training_examples import CachedExamples
 from tests.evaluate.team import together
 from training import between_workers
 from training.between_workers import Workers
@@ -150,6 +153,21 @@ def test_bad_features_are_counted_on_all(examples, on_workers) -> None:
         return str(raised.value)
 
     assert len(set(on_workers(message, features))) == 1
+
+
+def test_all_examples_are_validated_on(examples, on_workers) -> None:
+    """As many batches on all workers, as the one with the most examples needs."""
+
+    def counted(features, labels, workers):
+        part = Representations({"x": features}, labels, np.arange(len(labels)), (), 0, {})
+        cached = CachedExamples(part, CLASSES, workers=workers)
+        context = tf.distribute.InputContext(workers.count, workers.index, workers.count)
+        batches = cached.in_order(context, batch_size=12).take(cached.steps_in_order(12))
+        return cached.steps_in_order(12), sum(batch["valid"].numpy().sum() for batch in batches)
+
+    steps, valid = zip(*on_workers(counted, *examples), strict=True)
+    assert len(set(steps)) == 1
+    assert sum(valid) == 200
 
 
 @pytest.mark.parametrize("size", [1, 63, 64, 65, 1000])

@@ -20,8 +20,8 @@ PROBES = {
     "lbfgs": ("--probe=lbfgs",),
     "few": ("--probe=lbfgs", "--train_fraction=0.4", "--l2=1e-3"),
     "knn": ("--probe=knn", "--neighbours=5"),
-    "sgd": ("--probe=sgd", "--epochs=2", "--train_batch_size=12"),
-    "mlp": ("--probe=mlp", "--epochs=2", "--train_batch_size=12"),
+    "sgd": ("--probe=sgd", "--epochs=2", "--train_batch_size=12", "--learning_rate=1e-5"),
+    "mlp": ("--probe=mlp", "--epochs=2", "--train_batch_size=12", "--learning_rate=1e-5"),
 }
 # By how many workers: a process can take part in one set only, and each takes seconds to start.
 MEASURED = {1: tuple(PROBES), 2: tuple(PROBES), 3: ("lbfgs", "knn", "mlp")}
@@ -41,7 +41,7 @@ def root(tmp_path_factory) -> pathlib.Path:
                 pixels[..., label] += random.integers(0, 40)
                 path = root / "images" / split / name / f"{number}.png"
                 Image.fromarray(pixels.astype(np.uint8)).save(path)
-    (root / "images" / "train" / "blue" / "24.png").write_bytes(b"not a picture")
+    (root / "images" / "test" / "blue" / "8.png").write_bytes(b"not a picture")
 
     module = tf.Module()
     projection = tf.constant(random.standard_normal((SIZE * SIZE * 3, LAYERS["wide"])), tf.float32)
@@ -165,7 +165,8 @@ def test_results_are_those_of_one(count, name, root, printed) -> None:
             if key in one:
                 assert row[key] == pytest.approx(one[key], rel=1e-3), (layer, key)
         assert row.get("l2") == one.get("l2")
-        assert 0.33 < expected_layers["colour"]["top1"] < 1, "there is something to tell apart"
+    if name in ("lbfgs", "knn"):
+        assert 0.34 < expected_layers["colour"]["top1"] < 1, "there is something to tell apart"
 
 
 @pytest.mark.parametrize("count", [2, 3])
