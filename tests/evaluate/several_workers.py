@@ -64,3 +64,5 @@ if __name__ == "__main__":
         main(sys.argv)
     except Exception as error:
         command_line.interruption.end_with(f"eval.py: {error}\n", 1)
+    # Without Python's own shutdown, which may come while TensorFlow's threads call Python.
+    command_line.interruption.end_with("", 0)
