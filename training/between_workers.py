@@ -39,7 +39,9 @@ class Workers:
 
     def sum(self, array: np.ndarray | float) -> np.ndarray:
         """The sum over the workers of an array of the same shape and type everywhere."""
-        return self.add(np.asarray(array))
+        array = np.asarray(array)
+        # TensorFlow's collective sum of an array of no elements crashes.
+        return self.add(array) if array.size else array
 
     def total(self, number: int) -> int:
         """The sum of a whole number."""

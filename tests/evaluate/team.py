@@ -19,6 +19,7 @@ def together(count: int, work: Callable[[Workers], Result]) -> list[Result]:
 
     def run(index: int) -> Result:
         def add(array: np.ndarray) -> np.ndarray:
+            assert array.size, "a sum of nothing"
             added[index] = array
             barrier.wait()
             assert len({(each.shape, each.dtype) for each in added}) == 1, "the same call"

@@ -201,4 +201,5 @@ def test_what_workers_have_in_common() -> None:
         )
 
     assert together(3, compared) == [(True, False, 5)] * 3
+    assert together(2, lambda workers: workers.distinct([])) == [0, 0]
     assert compared(between_workers.ALONE) == (True, True, 3)
