@@ -25,9 +25,11 @@ from etils import epath
 import data
 from data import images, overlap, pipeline
 from data.options import DataOptions
+from data.records import Records
 from evaluate import (
     comparison,
     coverage,
+    disk_space,
     gradient_probe,
     low_data,
     model_card,
@@ -44,7 +46,16 @@ from evaluate.probes import ProbeOptions
 from evaluate.protocols import ProtocolOptions
 from evaluate.representations import ExtractOptions
 from evaluate.training_examples import AugmentedExamples, CachedExamples
-from training import command_line, devices, locks, options, run_directory, strategies
+from training import (
+    between_workers,
+    command_line,
+    devices,
+    locks,
+    options,
+    run_directory,
+    strategies,
+    workers,
+)
 from training.options import option
 from training.strategies import DeviceOptions
 
@@ -138,16 +149,12 @@ def main(argv: list[str]) -> None:
     workdir = run_directory.locate(run.workdir)
 
     # ---------------------------------------------------------------- network and data
-    if hardware.strategy == "multi_worker":
-        raise ValueError(
-            "--strategy=multi_worker is for train.py; eval.py writes representations from one "
-            "machine: use mirrored there for all its GPUs"
-        )
     strategy = strategies.build(hardware.strategy, hardware.tpu)
-    strategies.check_batch_size(strategy, extraction.batch_size)
+    team = between_workers.of(strategy)
+    strategies.check_batch_size(strategy, extraction.batch_size, of_each_worker=True)
     if protocol:
         strategies.check_batch_size(strategy, protocol.train_batch_size, flag="train_batch_size")
-    with strategy.scope():
+    with workers.lost_worker_explained(strategy, "what each has on its disk"), strategy.scope():
         model = saved_models.load(run.saved_model)
     resize_size, crop_size = saved_models.input_size(
         model, extraction.resize_size, extraction.crop_size
@@ -170,34 +177,51 @@ def main(argv: list[str]) -> None:
         protocols.steps_per_epoch(protocol, round(run.train_fraction * splits["train"].size) or 1)
 
     shared = overlap.shared(splits["train"], splits["val"])
-    trial_pass.check(model, extraction, strategy)
+    features = trial_pass.check(model, extraction, strategy)
 
     # ---------------------------------------------------------------- run directory
     directory = epath.Path(run.representations_dir or workdir / "representations")
     representation_files.check_local(directory)
     may_differ = options.may_differ(*GROUPS, chosen=probe.probe)
-    run_directory.claim(run.workdir, flag_texts, may_differ)
+    if team.is_first:
+        run_directory.claim(run.workdir, flag_texts, may_differ)
+    _check_same_everywhere(team, flag_texts, may_differ, model, splits)
 
     # ---------------------------------------------------------------- representations
-    val = representations.extract(model, splits["val"], extraction, directory / "val", strategy)
+    is_cropped = protocol is not None and protocol.augmentation == "crop"
+    files = {
+        name: representations.open_files(model, splits[name], extraction, directory / name, team)
+        for name in (["val"] if is_cropped else ["val", "train"])
+    }
+    disk_space.announce(files, features, team)
+
+    def extract(name: str) -> representations.Representations:
+        return representations.extract(
+            model, splits[name], extraction, directory / name, strategy, team, files[name]
+        )
+
+    val = extract("val")
     source = {"train": splits["train"].fingerprint, "val": val.description}
-    if protocol and protocol.augmentation == "crop":
+    if is_cropped:
         train = None
         part = low_data.records_part(splits["train"], run.train_fraction, run.seed)
         labels = low_data.labels_of(part)
         training = AugmentedExamples(model, part, extraction)
     else:
-        train = representations.extract(
-            model, splits["train"], extraction, directory / "train", strategy
-        )
+        train = extract("train")
         source["train"] = train.description
-        labelled = low_data.subset(train.labels, run.train_fraction, run.seed, train.positions)
-        labels = train.labels[labelled]
+        labelled = low_data.subset(
+            train.labels, run.train_fraction, run.seed, train.positions, team
+        )
+        labels = team.concatenate(train.labels[labelled])
         if protocol:
-            training = CachedExamples(train, num_classes, labelled)
+            training = CachedExamples(train, num_classes, labelled, team)
+    if not team.is_first and logging.get_verbosity() == logging.WARNING:
+        logging.set_verbosity(logging.ERROR)  # What concerns all of them the first one says.
+    val_labels = team.concatenate(val.labels)
     covered = coverage.check(
         labels,
-        val.labels,
+        val_labels,
         splits["train"].class_names,
         overlap=shared,
         neighbours=probe.neighbours if probe.probe == "knn" else None,
@@ -211,13 +235,14 @@ def main(argv: list[str]) -> None:
             val,
             num_classes=num_classes,
             strategy=strategy,
+            workers=team,
             seed=run.seed,
             checkpoint_every_steps=run.checkpoint_every_steps,
         )
         layers = gradient_probe.run(gradient_probe.resume(learner, workdir, source))
         # Of random crops there are no representations that could be scored.
-        for layer, features in (train or val).layers.items():
-            layers[layer] |= dataclasses.asdict(label_free_scores(features, run.seed))
+        for layer, rows in (train or val).layers.items():
+            layers[layer] |= dataclasses.asdict(label_free_scores(rows, run.seed, team))
     else:
         layers = probes.measure_all(
             train,
@@ -226,10 +251,14 @@ def main(argv: list[str]) -> None:
             num_classes=num_classes,
             options=probe,
             strategy=strategy,
+            workers=team,
             source=source,
             partial=workdir / "results.partial.json",
         )
-    left_out = train.unreadable if train else len(training.unreadable.reasons)
+    left_out = train.unreadable if train else team.distinct(training.unreadable.reasons)
+    if not team.is_first:
+        workers.wait_for_all(strategy)
+        return
 
     # ---------------------------------------------------------------- results
     results = {
@@ -241,8 +270,8 @@ def main(argv: list[str]) -> None:
         "classes": num_classes,
         "train_fraction": run.train_fraction,
         "seed": run.seed,
-        "train_examples": len(labelled) if train else training.size - left_out,
-        "val_examples": len(val.labels),
+        "train_examples": len(labels) if train else training.size - left_out,
+        "val_examples": len(val_labels),
         "unreadable": left_out + val.unreadable,
         **dataclasses.asdict(covered),
         "probe": probe.probe,
@@ -261,6 +290,31 @@ def main(argv: list[str]) -> None:
     print("\n".join([report.table(results), *coverage.remarks(results)]))
     # Flushed, so that a full disk behind it is reported like any other.
     print(f"\n{workdir / 'results.json'}\n{workdir / 'accuracy_by_layer.png'}", flush=True)
+    workers.wait_for_all(strategy)
+
+
+def _check_same_everywhere(
+    team: between_workers.Workers,
+    flag_texts: dict[str, str],
+    may_differ: tuple[str, ...],
+    model: saved_models.SavedModel,
+    splits: dict[str, Records],
+) -> None:
+    """Raises a ValueError unless all workers measure the same; paths may differ between them."""
+    # The parts of a split are of whole batches.
+    ignored = {*may_differ, "saved_model", "data_dir"} - {"batch_size"}
+    same = {name: text for name, text in flag_texts.items() if name not in ignored}
+    if not team.same_everywhere(json.dumps(same, sort_keys=True).encode()):
+        raise ValueError(
+            "the workers of --strategy=multi_worker have different flags: start the same command "
+            "on every machine"
+        )
+    data_of_splits = [[records.size, records.class_names] for records in splits.values()]
+    if not team.same_everywhere(json.dumps([model.fingerprint, data_of_splits]).encode()):
+        raise ValueError(
+            "the workers of --strategy=multi_worker have different networks (--saved_model) or "
+            "images (--data_dir): all need the same ones, shared or copied"
+        )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,9 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
+from training import between_workers
+from training.between_workers import Workers
+
 ALIGNMENT = 64
 # Large enough for the cost of a call to vanish, small beside the features.
 BLOCK_BYTES = 64 * 2**20
@@ -85,13 +88,16 @@ def transposed_matmul(block: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
     return tf.matmul(matrix, tf.cast(block, tf.float32))
 
 
-def check_features(features: np.ndarray) -> None:
-    """Accepts (N, D) arrays of float16 or float32 with N, D >= 1; raises ValueError otherwise."""
+def check_features(features: np.ndarray, workers: Workers = between_workers.ALONE) -> None:
+    """Accepts (N, D) arrays of float16 or float32 with N, D >= 1; raises ValueError otherwise.
+
+    One of several workers may have no rows.
+    """
     if features.ndim != 2:
         raise ValueError(
             f"Features must have the shape (examples, features), these have {features.shape}."
         )
-    if features.size == 0:
+    if features.size == 0 and (workers.count == 1 or not features.shape[1]):
         raise ValueError(f"There are no features: their shape is {features.shape}.")
     if features.dtype not in (np.float16, np.float32):
         raise ValueError(f"Features must be float16 or float32, these are {features.dtype}.")
@@ -106,7 +112,7 @@ def check_labels(labels: np.ndarray, num_examples: int, num_classes: int) -> np.
         )
     if not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(f"Labels must be integers, these are {labels.dtype}.")
-    if labels.min() < 0 or labels.max() >= num_classes:
+    if len(labels) and (labels.min() < 0 or labels.max() >= num_classes):
         raise ValueError(
             f"Labels of {num_classes} classes must be in 0 … {num_classes - 1}, "
             f"these range from {labels.min()} to {labels.max()}."
@@ -114,29 +120,31 @@ def check_labels(labels: np.ndarray, num_examples: int, num_classes: int) -> np.
     return labels.astype(np.int32)
 
 
-def feature_means(features: np.ndarray) -> np.ndarray:
-    """The mean of every feature of (N, D) features: (D,) float64.
+def feature_means(features: np.ndarray, workers: Workers = between_workers.ALONE) -> np.ndarray:
+    """The mean of every feature of (N, D) features, over all workers' rows: (D,) float64.
 
     Raises:
         ValueError: a feature is NaN or infinite; the message counts them.
     """
-    check_features(features)
+    check_features(features, workers)
+    num_examples = workers.total(len(features))
     blocks = RowBlocks(features)
     total = np.zeros(features.shape[1])
     for start, stop in blocks.ranges():
         total += _block_sums(blocks.read(start, stop)).numpy()
+    total = workers.sum(total)
     if not np.isfinite(total).all():
         bad = sum(
             np.count_nonzero(~np.isfinite(features[start:stop])) for start, stop in blocks.ranges()
         )
         columns = np.flatnonzero(~np.isfinite(total))
         raise ValueError(
-            f"{bad} of {features.size} feature values are NaN or infinite or too large to add up; "
-            f"they are in {len(columns)} of {features.shape[1]} features, first in number "
-            f"{columns[0]} (from 0)."
+            f"{workers.total(bad)} of {num_examples * len(total)} feature values are NaN or "
+            f"infinite or too large to add up; they are in {len(columns)} of {features.shape[1]} "
+            f"features, first in number {columns[0]} (from 0)."
             + (" float16 ends at 65504: try float32." if features.dtype == np.float16 else "")
         )
-    return total / len(features)
+    return total / num_examples
 
 
 @tf.function(reduce_retracing=True)

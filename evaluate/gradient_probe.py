@@ -16,11 +16,12 @@ from absl import logging
 from etils import epath
 
 from evaluate.objective import scores_by_example
-from evaluate.probe_heads import Heads
+from evaluate.probe_heads import Heads, Share
 from evaluate.protocols import Protocol, steps_per_epoch
 from evaluate.representations import Representations
 from evaluate.training_examples import AugmentedExamples, Batch, CachedExamples
-from training import schedule
+from training import between_workers, schedule
+from training.between_workers import Workers
 from training.loop import Loop, Settings
 from training.metrics import MetricSums
 from training.momentum import Momentum
@@ -39,6 +40,7 @@ class GradientProbe:
         validation: the representations to measure on, those of all layers.
         num_classes: number of classes, at least 2.
         strategy: what the steps run on.
+        workers: each has its own part of the validation representations, and of the training ones.
         seed: of the order, the crops, the initial kernels and dropout.
         checkpoint_every_steps: steps between two checkpoints.
 
@@ -57,6 +59,7 @@ class GradientProbe:
         *,
         num_classes: int,
         strategy: tf.distribute.Strategy,
+        workers: Workers = between_workers.ALONE,
         seed: int = 0,
         checkpoint_every_steps: int = 500,
     ) -> None:
@@ -70,8 +73,9 @@ class GradientProbe:
         )
         self.protocol = protocol
         self.training = training
-        self.validation = CachedExamples(validation, num_classes)
+        self.validation = CachedExamples(validation, num_classes, workers=workers)
         self.strategy = strategy
+        self.workers = workers
         self.seed = seed
         self.layers = list(validation.layers)
         self.name = " ".join(self.layers)
@@ -81,7 +85,7 @@ class GradientProbe:
         replicas = strategy.num_replicas_in_sync
         all_of_them = -(-self.validation.size // replicas) * replicas
         validation_batch = min(protocol.train_batch_size, all_of_them)
-        self.validation_steps = -(-self.validation.size // validation_batch)
+        self.validation_steps = self.validation.steps_in_order(validation_batch)
         # One iterator for all epochs: making one takes as long as measuring a small data set.
         self.validation_batches = iter(
             strategy.distribute_datasets_from_function(
@@ -181,9 +185,12 @@ class GradientProbe:
     def _replica_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """One update of all heads; the losses, without the penalty, of the replica's part."""
         features = self.training.features(batch)
+        share = None
+        if self.workers.count > 1 and "position" in batch:
+            share = Share(batch["position"], self.protocol.train_batch_size)
         with tf.GradientTape() as tape:
             losses, penalties = self.heads.losses(
-                features, batch["label"], dropout_step=self.optimizer.iterations
+                features, batch["label"], dropout_step=self.optimizer.iterations, share=share
             )
             # The optimiser adds up the gradients of the replicas.
             objective = tf.add_n([*losses.values(), *penalties.values()])
@@ -223,7 +230,9 @@ def resume(probe: GradientProbe, workdir: epath.Path, source: dict[str, Any] | N
         ValueError: checkpoints that are all damaged.
         OSError: the directory cannot be written to.
     """
-    _prepare_checkpoints({**(source or {}), "format": FORMAT}, workdir / "checkpoints")
+    if probe.workers.is_first:
+        _prepare_checkpoints({**(source or {}), "format": FORMAT}, workdir / "checkpoints")
+    probe.workers.total(0)  # The others wait until it is done.
     return Loop(probe, probe.strategy, workdir)
 
 

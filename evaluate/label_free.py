@@ -16,6 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from evaluate.features import RowBlocks, feature_means
+from training import between_workers
+from training.between_workers import Workers
 
 DIRECTIONS = 10
 # Eigenvalues of larger matrices take minutes.
@@ -31,8 +33,10 @@ class LabelFreeScores:
     first_ten_variance: float
 
 
-def label_free_scores(features: np.ndarray, seed: int = 0) -> LabelFreeScores:
-    """The scores of (N, D) features, float16 or float32, in memory or a memory map.
+def label_free_scores(
+    features: np.ndarray, seed: int = 0, workers: Workers = between_workers.ALONE
+) -> LabelFreeScores:
+    """The scores of all workers' (N, D) features, float16 or float32, in memory or a memory map.
 
     Up to 2048 features, all examples count. With more, 2048 examples drawn by the seed stand for
     all of them, or all where there are fewer; the effective rank is then below 2048 whatever it is
@@ -43,17 +47,18 @@ def label_free_scores(features: np.ndarray, seed: int = 0) -> LabelFreeScores:
     Raises:
         ValueError: features that are empty, not finite, or not float16 or float32.
     """
-    means = feature_means(features)
+    means = feature_means(features, workers)
+    num_examples = workers.total(len(features))
     if features.shape[1] <= MAX_SIZE:
-        products = _products_of_features(features, means)
+        products = _products_of_features(features, means, num_examples, workers)
     else:
-        products = _products_of_examples(features, seed)
+        products = _products_of_examples(features, seed, num_examples, workers)
     # The singular values' squares: the same for both products but for zeros.
     squares = np.linalg.eigvalsh(products)[::-1]
     # What rounding makes of zero.
     floor = squares[0] * len(squares) * np.finfo(np.float64).eps
     squares = squares[squares > floor]
-    if not len(squares) or squares[0] <= _rounding(means, features):
+    if not len(squares) or squares[0] <= _rounding(means, num_examples):
         return LabelFreeScores(effective_rank=0.0, first_ten_variance=1.0)
     singular = np.sqrt(squares)
     shares = singular / singular.sum()
@@ -63,12 +68,14 @@ def label_free_scores(features: np.ndarray, seed: int = 0) -> LabelFreeScores:
     )
 
 
-def _rounding(means: np.ndarray, features: np.ndarray) -> float:
+def _rounding(means: np.ndarray, num_examples: int) -> float:
     """The squares that remain where features differ by no more than float32's rounding."""
-    return float(np.square(np.finfo(np.float32).eps * means).sum() * len(features))
+    return float(np.square(np.finfo(np.float32).eps * means).sum() * num_examples)
 
 
-def _products_of_features(features: np.ndarray, means: np.ndarray) -> np.ndarray:
+def _products_of_features(
+    features: np.ndarray, means: np.ndarray, num_examples: int, workers: Workers
+) -> np.ndarray:
     """XᵀX (D, D) of the centred features, float64."""
     blocks = RowBlocks(features)
     products, sums = np.zeros((features.shape[1],) * 2), np.zeros(features.shape[1])
@@ -76,15 +83,20 @@ def _products_of_features(features: np.ndarray, means: np.ndarray) -> np.ndarray
         block = _block_products(blocks.read(start, stop), tf.constant(means))
         products += block[0].numpy()
         sums += block[1].numpy()
+    products, sums = workers.sum(products), workers.sum(sums)
     # The means come from float32 sums; this takes out what they missed.
-    return products - np.outer(sums, sums) / len(features)
+    return products - np.outer(sums, sums) / num_examples
 
 
-def _products_of_examples(features: np.ndarray, seed: int) -> np.ndarray:
+def _products_of_examples(
+    features: np.ndarray, seed: int, num_examples: int, workers: Workers
+) -> np.ndarray:
     """XXᵀ of at most 2048 examples, centred by their own mean, float64."""
-    count = min(len(features), MAX_SIZE)
-    drawn = np.random.default_rng(seed).choice(len(features), count, replace=False)
-    examples = tf.constant(features[np.sort(drawn)], tf.float64)
+    count = min(num_examples, MAX_SIZE)
+    drawn = np.zeros(num_examples, bool)
+    drawn[np.random.default_rng(seed).choice(num_examples, count, replace=False)] = True
+    rows = np.flatnonzero(workers.own(drawn, len(features)))
+    examples = tf.constant(workers.concatenate(features[rows].astype(np.float32)), tf.float64)
     examples -= tf.reduce_mean(examples, axis=0)
     return tf.matmul(examples, examples, transpose_b=True).numpy()
 

@@ -23,6 +23,8 @@ from tqdm import tqdm
 from evaluate.features import check_features, check_labels, feature_means
 from evaluate.low_data import held_out_fifth
 from evaluate.objective import CrossEntropy, classify, full_float32
+from training import between_workers
+from training.between_workers import Workers
 
 MAX_UPDATES = 800
 L2_CANDIDATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
@@ -92,6 +94,7 @@ def fit(
     gtol: float = 1e-5,
     initial: Probe | None = None,
     strategy: tf.distribute.Strategy | None = None,
+    workers: Workers = between_workers.ALONE,
     progress: Progress | None = None,
 ) -> Probe:
     """Fits the probe.
@@ -109,13 +112,14 @@ def fit(
         gtol: stops when no entry of the gradient is larger.
         initial: where to start, a probe of the same shape; by default at zero.
         strategy: shares every evaluation among its replicas when it has more than one.
+        workers: each has its own examples, and all fit the same probe to all of them.
         progress: called after every update.
 
     Raises:
         ValueError: features that are not finite, not a matrix or empty; labels that do not fit.
     """
-    labels = _check(features, labels, num_classes, l2, max_updates)
-    problem = _Problem(features, labels, num_classes, strategy)
+    labels = _check(features, labels, num_classes, l2, max_updates, workers)
+    problem = _Problem(features, labels, num_classes, strategy, workers)
     return problem.minimise(l2, max_updates, ftol, gtol, initial, progress)
 
 
@@ -128,6 +132,7 @@ def choose_l2(
     max_updates: int = MAX_UPDATES,
     seed: int = 0,
     strategy: tf.distribute.Strategy | None = None,
+    workers: Workers = between_workers.ALONE,
     progress: Progress | None = None,
 ) -> L2Choice:
     """Fits with the candidate that classifies a held-out fifth of the examples best.
@@ -138,7 +143,8 @@ def choose_l2(
     count with weight zero, so that all fits read the same features.
 
     Args:
-        features, labels, num_classes, max_updates, strategy: as for `fit`; at least 5 examples.
+        features, labels, num_classes, max_updates, strategy, workers: as for `fit`; at least 5
+            examples.
         candidates: the penalties to try.
         seed: draws the held-out fifth.
         progress: called after every update of every fit; the number of the update starts again.
@@ -147,10 +153,11 @@ def choose_l2(
         ValueError: as `fit`, and with fewer than 5 examples.
     """
     for l2 in candidates:
-        labels = _check(features, labels, num_classes, l2, max_updates)
-    held_out = held_out_fifth(labels, seed)
+        labels = _check(features, labels, num_classes, l2, max_updates, workers)
+    every_label = workers.concatenate(labels.astype(np.int64))
+    held_out = workers.own(held_out_fifth(every_label, seed), len(labels))
     training = 1 - held_out
-    problem = _Problem(features, labels, num_classes, strategy)
+    problem = _Problem(features, labels, num_classes, strategy, workers)
     accuracies, best, probe = {}, None, None
     for l2 in sorted(candidates, reverse=True):
         probe = problem.minimise(
@@ -163,21 +170,27 @@ def choose_l2(
     return L2Choice(best.l2, accuracies, probe)
 
 
-def evaluate(probe: Probe, features: np.ndarray, labels: np.ndarray) -> tuple[float, float, float]:
-    """Top-1 and top-5 accuracy in [0, 1] and mean cross-entropy on (N, D) features.
+def evaluate(
+    probe: Probe,
+    features: np.ndarray,
+    labels: np.ndarray,
+    workers: Workers = between_workers.ALONE,
+) -> tuple[float, float, float]:
+    """Top-1 and top-5 accuracy in [0, 1] and mean cross-entropy on all workers' (N, D) features.
 
     With five classes or fewer the top-5 accuracy is 1.
 
     Raises:
         ValueError: as `fit`, or another number of features than the probe was fitted to.
     """
-    feature_means(features)  # Raises if they are not finite.
+    feature_means(features, workers)  # Raises if they are not finite.
     if features.shape[1] != len(probe.weights):
         raise ValueError(
             f"The probe was fitted to {len(probe.weights)} features, these are {features.shape[1]}."
         )
     labels = check_labels(labels, len(features), len(probe.bias))
-    return classify(features, labels, np.ascontiguousarray(probe.weights.T), probe.bias)
+    weights = np.ascontiguousarray(probe.weights.T)
+    return classify(features, labels, weights, probe.bias, workers=workers)
 
 
 class _Problem:
@@ -189,11 +202,12 @@ class _Problem:
         labels: np.ndarray,
         num_classes: int,
         strategy: tf.distribute.Strategy | None,
+        workers: Workers,
     ) -> None:
-        self._features, self._labels = features, labels
+        self._features, self._labels, self._workers = features, labels, workers
         self._shape = num_classes, features.shape[1]
-        self._mean = feature_means(features)
-        self._cross_entropy = CrossEntropy(features, labels, strategy)
+        self._mean = feature_means(features, workers)
+        self._cross_entropy = CrossEntropy(features, labels, strategy, workers)
 
     def minimise(
         self,
@@ -262,7 +276,7 @@ class _Problem:
     def accuracy(self, probe: Probe, used: np.ndarray) -> float:
         """Top-1 accuracy on the examples with used = 1."""
         weights = np.ascontiguousarray(probe.weights.T)
-        return classify(self._features, self._labels, weights, probe.bias, used)[0]
+        return classify(self._features, self._labels, weights, probe.bias, used, self._workers)[0]
 
     def _split(self, point: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Weights (C, D) and bias (C,) of the optimiser's vector."""
@@ -282,10 +296,15 @@ class _Problem:
 
 
 def _check(
-    features: np.ndarray, labels: np.ndarray, num_classes: int, l2: float, max_updates: int
+    features: np.ndarray,
+    labels: np.ndarray,
+    num_classes: int,
+    l2: float,
+    max_updates: int,
+    workers: Workers,
 ) -> np.ndarray:
     """The labels as int32, if all arguments fit together."""
-    check_features(features)
+    check_features(features, workers)
     if num_classes < 2:
         raise ValueError(f"A probe needs at least 2 classes, not {num_classes}.")
     if not (np.isfinite(l2) and l2 >= 0):

@@ -12,12 +12,18 @@ import numpy as np
 import tensorflow as tf
 
 from data.records import Records
+from training import between_workers
+from training.between_workers import Workers
 
 LABELS_AT_ONCE = 4096
 
 
 def subset(
-    labels: np.ndarray, fraction: float, seed: int, positions: np.ndarray | None = None
+    labels: np.ndarray,
+    fraction: float,
+    seed: int,
+    positions: np.ndarray | None = None,
+    workers: Workers = between_workers.ALONE,
 ) -> np.ndarray:
     """The rows of a balanced, seeded subset of a split.
 
@@ -34,6 +40,8 @@ def subset(
         positions: (N,), the examples' positions in the split, for splits of which not every
             record has a row: an image that cannot be read then changes the subset by one or two
             images, not altogether. By default 0 … N - 1.
+        workers: each has a part of the labels and gets its own rows of the subset, which does not
+            depend on how many they are.
 
     Returns:
         Rows, sorted, int64.
@@ -43,15 +51,18 @@ def subset(
     """
     check_fraction(fraction)
     labels = np.asarray(labels)
-    if positions is None:
-        positions = np.arange(len(labels))
+    own_rows = len(labels)
+    labels = workers.concatenate(labels)
+    positions = np.arange(len(labels)) if positions is None else workers.concatenate(positions)
     draws = np.random.default_rng(seed).random(int(positions.max()) + 1)[positions]
     by_class = np.lexsort((draws, labels))
     classes, starts, counts = np.unique(labels[by_class], return_index=True, return_counts=True)
     ranks = np.empty(len(labels), np.int64)
     ranks[by_class] = np.arange(len(labels)) - np.repeat(starts, counts)
     count = max(round(fraction * len(labels)), len(classes))
-    return np.sort(np.lexsort((draws, ranks))[:count])
+    chosen = np.zeros(len(labels), bool)
+    chosen[np.lexsort((draws, ranks))[:count]] = True
+    return np.flatnonzero(workers.own(chosen, own_rows))
 
 
 def records_part(records: Records, fraction: float, seed: int) -> Records:

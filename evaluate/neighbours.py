@@ -4,15 +4,21 @@ Every example gets the class that most of its k = 20 nearest training examples h
 the cosine of their features. Not part of the paper.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import tensorflow as tf
 
 from evaluate.features import RowBlocks, check_labels, feature_means
 from evaluate.objective import full_float32
+from training import between_workers
+from training.between_workers import Workers
 
 NEIGHBOURS = 20
 # Of float32 features: the similarities of two blocks then take less memory than the blocks.
 BLOCK_BYTES = 16 * 2**20
+# Of the features that several workers show each other at a time, as float32.
+SHARED_BYTES = 2**30
 
 
 def evaluate(
@@ -23,6 +29,7 @@ def evaluate(
     *,
     num_classes: int,
     k: int = NEIGHBOURS,
+    workers: Workers = between_workers.ALONE,
 ) -> tuple[float, float]:
     """Top-1 and top-5 accuracy in [0, 1].
 
@@ -31,6 +38,9 @@ def evaluate(
     classes or fewer the top-5 accuracy is 1. The training features are read once, in blocks; the
     others once for each of these.
 
+    Several workers show each other the examples to classify, a gigabyte at a time; each finds the
+    nearest among its own training examples, and the nearest of those are the neighbours.
+
     Args:
         train_features: (N, D), float16 or float32, in memory or a memory map.
         train_labels: (N,), integers in [0, num_classes).
@@ -38,12 +48,13 @@ def evaluate(
         labels: (M,), integers in [0, num_classes).
         num_classes: number of classes.
         k: number of neighbours, at least 1; all training examples where there are fewer.
+        workers: each has its own training examples and its own others.
 
     Raises:
         ValueError: features that are not finite, empty or of different D; labels that do not fit.
     """
     for each in (train_features, features):
-        feature_means(each)  # Raises if they are not finite.
+        feature_means(each, workers)  # Raises if they are not finite.
     if train_features.shape[1] != features.shape[1]:
         raise ValueError(
             f"Training examples have {train_features.shape[1]} features, "
@@ -53,15 +64,53 @@ def evaluate(
         raise ValueError(f"There must be at least 1 neighbour, not {k}.")
     train_labels = check_labels(train_labels, len(train_features), num_classes)
     labels = check_labels(labels, len(features), num_classes)
-    neighbours = _nearest(train_features, features, min(k, len(train_features)))
+    k = min(k, workers.total(len(train_labels)))
 
-    top1 = top5 = 0
-    for start, stop in RowBlocks(features).ranges(block_bytes=BLOCK_BYTES):
-        cosines, indices = (each[start:stop] for each in neighbours)
-        ranks = _ranks(cosines, train_labels[indices], labels[start:stop], num_classes)
-        top1 += int(np.count_nonzero(ranks < 1))
-        top5 += int(np.count_nonzero(ranks < 5))
-    return top1 / len(labels), top5 / len(labels) if num_classes > 5 else 1.0
+    top1 = top5 = count = 0
+    for shown, right in _shown_to_all(features, labels, workers):
+        cosines, voters = _neighbours(train_features, train_labels, shown, k, workers)
+        for start, stop in RowBlocks(shown).ranges(block_bytes=BLOCK_BYTES):
+            ranks = _ranks(cosines[start:stop], voters[start:stop], right[start:stop], num_classes)
+            top1 += int(np.count_nonzero(ranks < 1))
+            top5 += int(np.count_nonzero(ranks < 5))
+        count += len(right)
+    return top1 / count, top5 / count if num_classes > 5 else 1.0
+
+
+def _shown_to_all(
+    features: np.ndarray, labels: np.ndarray, workers: Workers
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """All workers' examples, worker by worker in parts of `SHARED_BYTES`, the same for all."""
+    if workers.count == 1:
+        yield features, labels
+        return
+    at_once = max(SHARED_BYTES // (4 * features.shape[1]), 1)
+    for start in range(0, int(workers.each(len(labels)).max()), at_once):
+        rows = slice(start, start + at_once)
+        yield (
+            workers.concatenate(np.asarray(features[rows], np.float32)),
+            workers.concatenate(labels[rows].astype(np.int64)),
+        )
+
+
+def _neighbours(
+    train_features: np.ndarray,
+    train_labels: np.ndarray,
+    features: np.ndarray,
+    k: int,
+    workers: Workers,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines and labels of the k nearest of all workers' training examples: two arrays (M, k)."""
+    cosines, indices = _nearest(train_features, features, k)
+    if workers.count == 1:
+        return cosines, train_labels[indices]
+    # Of a worker with fewer than k examples the last ones are not any: further than all others.
+    voters = np.append(train_labels, 0)[np.where(np.isfinite(cosines), indices, -1)]
+    every = [workers.concatenate(each.T[None]) for each in (cosines, voters.astype(np.int64))]
+    # (M, workers · k): equal cosines stay in the order of the training examples.
+    cosines, voters = (each.reshape(-1, len(features)).T for each in every)
+    nearest = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
+    return tuple(np.take_along_axis(each, nearest, axis=1) for each in (cosines, voters))
 
 
 def _nearest(

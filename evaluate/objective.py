@@ -4,6 +4,7 @@ Everything here works on `RowBlocks`: the features are never copied and may lie 
 is larger than the memory. Arithmetic is float32, sums of losses are float64.
 """
 
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from evaluate.features import RowBlocks, matmul, transposed_matmul
+from training import between_workers
+from training.between_workers import Workers
 
 
 @contextmanager
@@ -32,17 +35,22 @@ class CrossEntropy:
     """Mean cross-entropy over fixed examples as a function of weights and bias, with gradient.
 
     Every call is one pass over the features. With a strategy of R > 1 replicas each of them takes
-    every R-th block and their sums are added.
+    every R-th block and their sums are added. Of several workers each has its own examples, and all
+    get the same bits: the sums over all examples.
     """
 
     def __init__(
-        self, features: np.ndarray, labels: np.ndarray, strategy: tf.distribute.Strategy | None
+        self,
+        features: np.ndarray,
+        labels: np.ndarray,
+        strategy: tf.distribute.Strategy | None,
+        workers: Workers = between_workers.ALONE,
     ) -> None:
         """Takes checked (N, D) features and (N,) int32 labels."""
-        self._num_examples = len(features)
         self._labels = labels
         self._strategy = strategy
-        self._replicas = strategy.num_replicas_in_sync if strategy else 1
+        self._workers = workers
+        self._replicas = between_workers.replicas_here(strategy)
         # A reader for each replica: the block of a reader is valid until its next call.
         self._readers = [RowBlocks(features) for _ in range(self._replicas)]
         self._ranges = list(self._readers[0].ranges(num_parts=self._replicas))
@@ -63,6 +71,9 @@ class CrossEntropy:
 
         Returns:
             The loss and its gradient, float64, (C·D + C,): by the weights, then by the bias.
+
+        Raises:
+            ValueError: the workers do not have the same weights.
         """
         parameters = tf.constant(weights), tf.constant(bias)
         # The sums stay on the devices until all blocks are done: with a thousand classes the
@@ -81,13 +92,28 @@ class CrossEntropy:
                 for loss in self._strategy.experimental_local_results(sums[0]):
                     loss.numpy()
         if self._replicas > 1:
-            sums = [self._strategy.reduce("SUM", each, axis=None) for each in sums]
-        count = self._num_examples if used is None else np.count_nonzero(used)
-        gradient = np.empty(weights.size + bias.size)
-        gradient[: weights.size].reshape(weights.shape)[:] = sums[1].numpy()
-        gradient[weights.size :] = sums[2].numpy()
-        gradient /= count
-        return float(sums[0].numpy()) / count, gradient
+            sums = map(self._strategy.experimental_local_results, sums)
+        else:
+            sums = [[each] for each in sums]
+        # One sum over the workers for all: gradient, loss, number of examples, and what tells
+        # whether all have evaluated the same weights.
+        totals = np.zeros(weights.size + bias.size + 3)
+        for loss, by_weights, by_bias in zip(*sums, strict=True):
+            totals[: weights.size].reshape(weights.shape)[:] += by_weights.numpy()
+            totals[weights.size : -3] += by_bias.numpy()
+            totals[-3] += loss.numpy()
+        totals[-2] = len(self._labels) if used is None else np.count_nonzero(used)
+        if self._workers.count > 1:
+            totals[-1] = checksum = zlib.crc32(bias, zlib.crc32(weights))
+            totals = self._workers.sum(totals)
+            if totals[-1] != self._workers.count * checksum:
+                raise ValueError(
+                    "the workers' optimisers have come to different weights: their processors or "
+                    "versions of SciPy compute differently; use machines of one kind"
+                )
+        gradient, loss = totals[:-3], totals[-3]
+        gradient /= totals[-2]
+        return float(loss / totals[-2]), gradient
 
     def _inputs(
         self, number: int, used: np.ndarray | None
@@ -100,7 +126,7 @@ class CrossEntropy:
 
     def _distribute(self, value_of_replica: Callable[[int], Any]) -> Any:
         return self._strategy.experimental_distribute_values_from_function(
-            lambda context: value_of_replica(context.replica_id_in_sync_group)
+            lambda context: value_of_replica(context.replica_id_in_sync_group % self._replicas)
         )
 
     def _on_replicas(self, sums: Any, inputs: Any, weights: tf.Tensor, bias: tf.Tensor) -> Any:
@@ -113,6 +139,7 @@ def classify(
     weights: np.ndarray,
     bias: np.ndarray,
     used: np.ndarray | None = None,
+    workers: Workers = between_workers.ALONE,
 ) -> tuple[float, float, float]:
     """Top-1 and top-5 accuracy in [0, 1] and mean cross-entropy of a linear classifier.
 
@@ -125,6 +152,7 @@ def classify(
         weights: (C, D), float32.
         bias: (C,), float32.
         used: as in `CrossEntropy`.
+        workers: each has its own examples; the scores are those of all.
     """
     blocks = RowBlocks(features)
     parameters = tf.constant(weights), tf.constant(bias)
@@ -134,7 +162,9 @@ def classify(
             weight = np.ones(stop - start, np.float32) if used is None else used[start:stop]
             inputs = blocks.read(start, stop), tf.constant(labels[start:stop]), tf.constant(weight)
             sums += _block_scores(inputs, *parameters).numpy()
-    top1, top5, loss = sums / (len(features) if used is None else np.count_nonzero(used))
+    count = len(features) if used is None else np.count_nonzero(used)
+    *sums, count = workers.sum(np.append(sums, count))
+    top1, top5, loss = np.array(sums) / count
     return float(top1), float(top5), float(loss)
 
 

@@ -7,12 +7,25 @@ each gets the weights that it would get by itself.
 
 import itertools
 import zlib
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from evaluate.logistic_regression import paper_l2
+
+
+class Share(NamedTuple):
+    """Which of the examples of a batch of all replicas one replica has.
+
+    Attributes:
+        positions: int64, (N,): theirs in the batch.
+        batch_size: the number of examples of the batch.
+    """
+
+    positions: tf.Tensor
+    batch_size: int
 
 
 class Heads:
@@ -72,7 +85,11 @@ class Heads:
         return [variable for head in self._dense.values() for pair in head for variable in pair]
 
     def logits(
-        self, layer: str, features: tf.Tensor, dropout_step: tf.Tensor | None = None
+        self,
+        layer: str,
+        features: tf.Tensor,
+        dropout_step: tf.Tensor | None = None,
+        share: Share | None = None,
     ) -> tf.Tensor:
         """The logits of one layer's head: (N, C).
 
@@ -82,12 +99,14 @@ class Heads:
             dropout_step: the number of the update that this is for, an integer: what is dropped is
                 a function of (seed, layer, step, the example's index in the batch of all
                 replicas). None drops nothing.
+            share: which of a batch's examples these are; None: as many as every replica has, in the
+                replicas' order.
         """
         *inner, (kernel, bias) = self._dense[layer]
         for inner_kernel, inner_bias in inner:
             features = tf.nn.relu(tf.matmul(features, inner_kernel) + inner_bias)
             if dropout_step is not None:
-                features *= self._dropout_factors(layer, features, dropout_step)
+                features *= self._dropout_factors(layer, features, dropout_step, share)
         return tf.matmul(features, kernel) + bias
 
     def losses(
@@ -95,6 +114,7 @@ class Heads:
         features: dict[str, tf.Tensor],
         labels: tf.Tensor,
         dropout_step: tf.Tensor | None = None,
+        share: Share | None = None,
     ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
         """Mean cross-entropy and penalty λ‖W‖² of every head: scalars by layer.
 
@@ -102,14 +122,20 @@ class Heads:
             features: by layer (N, M), float32.
             labels: (N,), integers in [0, C).
             dropout_step: as in `logits`.
+            share: as in `logits`. The sum over these examples is then divided by what a replica has
+                of the batch on average: the mean over replicas is that over the batch.
         """
         cross_entropies, penalties = {}, {}
         for layer, head in self._dense.items():
-            cross_entropies[layer] = tf.reduce_mean(
-                tf.nn.sparse_softmax_cross_entropy_with_logits(
-                    labels, self.logits(layer, features[layer], dropout_step)
-                )
+            of_examples = tf.nn.sparse_softmax_cross_entropy_with_logits(
+                labels, self.logits(layer, features[layer], dropout_step, share)
             )
+            if share:
+                replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+                mean = tf.reduce_sum(of_examples) / (share.batch_size / replicas)
+            else:
+                mean = tf.reduce_mean(of_examples)
+            cross_entropies[layer] = mean
             squares = [tf.reduce_sum(tf.square(kernel)) for kernel, _ in head]
             penalties[layer] = self.l2[layer] * tf.add_n(squares)
         return cross_entropies, penalties
@@ -121,7 +147,9 @@ class Heads:
         random = np.random.default_rng(self._seeds[layer])
         return [random.uniform(-1, 1, shape) * np.sqrt(6 / sum(shape)) for shape in shapes]
 
-    def _dropout_factors(self, layer: str, units: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+    def _dropout_factors(
+        self, layer: str, units: tf.Tensor, step: tf.Tensor, share: Share | None = None
+    ) -> tf.Tensor:
         """0 for what is dropped, 1 / (1 - dropout) for what is kept: the shape of `units`."""
         replica = tf.distribute.get_replica_context()
         examples = tf.shape(units)[0]
@@ -129,9 +157,16 @@ class Heads:
         # Every replica draws for the whole batch and takes its part: the draws do not depend on
         # how many replicas there are.
         draws = tf.random.stateless_uniform(
-            [examples * replica.num_replicas_in_sync, units.shape[1]],
+            [
+                share.batch_size if share else examples * replica.num_replicas_in_sync,
+                units.shape[1],
+            ],
             tf.stack([tf.constant(seed * 1_000_003 + name, tf.int64), tf.cast(step, tf.int64)]),
         )
-        first = examples * tf.cast(replica.replica_id_in_sync_group, tf.int32)
-        kept = draws[first : first + examples] >= self.dropout
+        if share:
+            draws = tf.gather(draws, share.positions)
+        else:
+            first = examples * tf.cast(replica.replica_id_in_sync_group, tf.int32)
+            draws = draws[first : first + examples]
+        kept = draws >= self.dropout
         return tf.cast(kept, units.dtype) / (1 - self.dropout)

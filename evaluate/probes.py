@@ -16,6 +16,8 @@ from evaluate.low_data import ChosenRows, choose
 from evaluate.progress import FitProgress
 from evaluate.representations import Representations
 from evaluate.results_file import read_json, row_problem
+from training import between_workers
+from training.between_workers import Workers
 from training.options import option
 from training.run_directory import write_whole
 
@@ -101,24 +103,28 @@ def measure_all(
     source: dict[str, Any],
     partial: epath.Path,
     strategy: tf.distribute.Strategy | None = None,
+    workers: Workers = between_workers.ALONE,
 ) -> dict[str, dict[str, Any]]:
     """Measures every layer, one after the other; keeps those that an earlier start measured.
 
     Args:
-        train, val, labelled, num_classes, options, strategy: as for `measure`, of all layers.
+        train, val, labelled, num_classes, options, strategy, workers: as for `measure`, of all
+            layers.
         source: describes the representations, fit for JSON.
-        partial: the file that holds the finished layers; ignored if it is of another source.
+        partial: the file that holds the finished layers; ignored if it is of another source. The
+            first worker alone reads and writes it.
 
     Returns:
-        By layer its row of `results.json`.
+        By layer its row of `results.json`; for other workers than the first {}.
 
     Raises:
         ValueError: features that are not finite, or too few examples; names the layer.
     """
-    done = _finished(partial, source, train.layers)
-    for layer in train.layers:
-        if layer not in done:
-            done[layer] = measure(
+    done = _finished(partial, source, train.layers) if workers.is_first else {}
+    finished = workers.sum(np.array([layer in done for layer in train.layers], np.int64))
+    for layer, is_done in zip(train.layers, finished, strict=True):
+        if not is_done:
+            row = measure(
                 layer,
                 Examples(train.layers[layer], train.labels),
                 Examples(val.layers[layer], val.labels),
@@ -126,9 +132,12 @@ def measure_all(
                 num_classes=num_classes,
                 options=options,
                 strategy=strategy,
+                workers=workers,
             )
-            write_whole(partial, json.dumps({"source": source, "layers": done}))
-    return {layer: done[layer] for layer in train.layers}
+            if workers.is_first:
+                done[layer] = row
+                write_whole(partial, json.dumps({"source": source, "layers": done}))
+    return {layer: done[layer] for layer in train.layers} if workers.is_first else {}
 
 
 def _finished(
@@ -163,6 +172,7 @@ def measure(
     num_classes: int,
     options: ProbeOptions,
     strategy: tf.distribute.Strategy | None = None,
+    workers: Workers = between_workers.ALONE,
 ) -> dict[str, Any]:
     """Fits the probe and measures it, and scores the layer without labels.
 
@@ -175,6 +185,7 @@ def measure(
         num_classes: number of classes, at least 2.
         options: see `ProbeOptions`.
         strategy: shares the fit among its replicas.
+        workers: each has its own part of `train` and `val`, and its own of `labelled`.
 
     Returns:
         The layer's row of `results.json`; `docs/evaluation.md` explains its keys.
@@ -185,17 +196,18 @@ def measure(
     fit_to = Examples(choose(train.features, labelled), train.labels[labelled])
     fit_and_score = nearest_neighbours if options.probe == "knn" else linear
     try:
-        with FitProgress(layer) as progress:
+        with FitProgress(layer, shown=workers.is_first) as progress:
             scores = fit_and_score(
                 fit_to,
                 val,
                 num_classes=num_classes,
                 options=options,
                 strategy=strategy,
+                workers=workers,
                 progress=progress,
             )
             seconds = progress.seconds()
-        label_free = label_free_scores(train.features, options.seed)
+        label_free = label_free_scores(train.features, options.seed, workers)
     except ValueError as error:
         raise ValueError(f"layer {layer}: {error}") from error
     return {
@@ -207,10 +219,18 @@ def measure(
 
 
 def nearest_neighbours(
-    train: Examples, val: Examples, *, num_classes: int, options: ProbeOptions, **_: Any
+    train: Examples,
+    val: Examples,
+    *,
+    num_classes: int,
+    options: ProbeOptions,
+    workers: Workers,
+    **_: Any,
 ) -> dict[str, Any]:
     """Accuracies of the k-nearest-neighbours probe."""
-    top1, top5 = neighbours.evaluate(*train, *val, num_classes=num_classes, k=options.neighbours)
+    top1, top5 = neighbours.evaluate(
+        *train, *val, num_classes=num_classes, k=options.neighbours, workers=workers
+    )
     return {"top1": top1, "top5": top5}
 
 
@@ -221,6 +241,7 @@ def linear(
     num_classes: int,
     options: ProbeOptions,
     strategy: tf.distribute.Strategy | None,
+    workers: Workers,
     progress: FitProgress,
 ) -> dict[str, Any]:
     """Accuracies of logistic regression by L-BFGS, and how the fit went."""
@@ -228,6 +249,7 @@ def linear(
         "num_classes": num_classes,
         "max_updates": options.max_updates,
         "strategy": strategy,
+        "workers": workers,
         "progress": progress,
     }
     candidates = {}
@@ -239,7 +261,7 @@ def linear(
         if l2 == "paper":
             l2 = logistic_regression.paper_l2(train.features.shape[1], num_classes)
         probe = logistic_regression.fit(*train, l2=l2, **common)
-    top1, top5, loss = logistic_regression.evaluate(probe, *val)
+    top1, top5, loss = logistic_regression.evaluate(probe, *val, workers)
     return {
         "top1": top1,
         "top5": top5,

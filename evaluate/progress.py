@@ -11,11 +11,12 @@ class FitProgress:
 
     Args:
         name: what is being fitted.
+        shown: whether there is anything to see.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, shown: bool = True) -> None:
         self.started = time.perf_counter()
-        self.bar = tqdm(desc=name, unit=" updates", mininterval=1.0, leave=False)
+        self.bar = tqdm(desc=name, unit=" updates", mininterval=1.0, leave=False, disable=not shown)
 
     def __call__(self, update: int, objective: float) -> None:
         del update

@@ -5,6 +5,10 @@
     DIRECTORY/positions.int64  (rows,), which record of the split a row is, from 0
     DIRECTORY/block1.float32   (rows, features), and so on for every layer
 
+Of several machines each has such a directory of its own in that one, for its part of the split's
+records: DIRECTORY/part-0-of-2 and so on. Its header counts the part's records, `positions` those of
+the whole split.
+
 The files are appended to batch by batch. The header is replaced, in one step, after the rows
 that it counts have reached the disk: rows beyond them are cut off before an extraction resumes.
 It holds a checksum for every part of every file (`evaluate/checksums.py`), which are verified when
@@ -30,6 +34,7 @@ from tqdm import tqdm
 
 from evaluate import checksums
 from evaluate.checksums import NOTHING, Part
+from evaluate.split_parts import SplitPart
 from training import locks
 
 SECONDS_BETWEEN_HEADERS = 5.0
@@ -58,6 +63,7 @@ class RepresentationFiles:
         description: what the numbers depend on, the layers excepted; fit for JSON.
         layers: the layers wanted. Others that are already in the files are kept.
         dtype: `float32` or `float16`, of the layers.
+        part: which of the split's records the files are of.
 
     Attributes:
         layers: the layers that the files have or are to have.
@@ -74,12 +80,15 @@ class RepresentationFiles:
         description: dict[str, Any],
         layers: tuple[str, ...],
         dtype: str,
+        part: SplitPart,
     ) -> None:
         check_local(directory)
         self.directory = directory
         self.description = description
         self.layers = self._wanted = layers
         self.dtype = dtype
+        self.part = part
+        self._known_features: dict[str, int] = {}
         self._open: dict[str, BinaryIO] = {}
         self._header = directory / "header.json"
         self._verified: tuple[object, ...] = ()
@@ -96,6 +105,25 @@ class RepresentationFiles:
 
     def _row_bytes(self, name: str) -> int:
         return self._features.get(name, 1) * np.dtype(self._dtypes()[name]).itemsize
+
+    def expect(self, features: dict[str, int]) -> None:
+        """Sets the layers' numbers of features, for `bytes_of` before there are rows."""
+        self._known_features |= features
+
+    def bytes_of(self, rows: int) -> int:
+        """The size of so many rows of all files, as far as the layers' sizes are known."""
+        features = self._known_features | self._features
+        return rows * sum(
+            features.get(name, 1) * np.dtype(dtype).itemsize
+            for name, dtype in self._dtypes().items()
+        )
+
+    def bytes_to_replace(self) -> int:
+        """The size of the files that are removed before the first batch is written."""
+        if self.records or not self.directory.exists():
+            return 0
+        files = [path for path in self.directory.iterdir() if path.name.endswith(SUFFIXES)]
+        return sum(os.path.getsize(path) for path in files if os.path.isfile(path))
 
     def _length(self, name: str) -> int:
         """Bytes of the rows that the header counts."""
@@ -124,6 +152,7 @@ class RepresentationFiles:
             self._warn("header.json", f"it cannot be read: {error}")
             return
         self.layers = tuple(dict.fromkeys([*there, *self._wanted]))
+        self._known_features |= features
         if set(self._wanted) <= set(there):
             self._take_over(parts, features)
             self._verify(self.layers if all_layers else self._wanted)
@@ -182,8 +211,8 @@ class RepresentationFiles:
         return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
     def left_out(self) -> np.ndarray:
-        """The positions, among the records that are done, of those that have no row: int64."""
-        there = self.memory_map("positions") if self.rows else ()
+        """Which of the records that are done have no row, counted from the part's first: int64."""
+        there = self.memory_map("positions") - self.part.first
         return np.setdiff1d(np.arange(self.records), there)
 
     def keep_before(self, position: int) -> None:
@@ -226,7 +255,7 @@ class RepresentationFiles:
         continues = checksums.has_room(self._parts, sum(map(self._row_bytes, self._dtypes())))
         crc32 = dict(self._parts[-1].crc32) if continues else dict.fromkeys(self._open, 0)
         for name, file in self._open.items():
-            rows = positions if name == "positions" else batch[name]
+            rows = self.part.first + positions if name == "positions" else batch[name]
             if not valid.all():
                 rows = rows[valid]
             if rows.ndim > 1:
@@ -297,8 +326,13 @@ class RepresentationFiles:
 
     def memory_map(self, name: str) -> np.ndarray:
         """The rows of a layer (rows, features), of `labels` or of `positions` (rows,)."""
-        shape = (self.rows, self._features[name]) if name in self._features else (self.rows,)
-        return np.memmap(self.path(name), self._dtypes()[name], mode="r", shape=shape)
+        dtype = self._dtypes()[name]
+        shape = (self.rows,)
+        if name in self.layers:
+            shape = (self.rows, (self._known_features | self._features)[name])
+        if not self.rows:  # Which cannot be mapped.
+            return np.empty(shape, dtype)
+        return np.memmap(self.path(name), dtype, mode="r", shape=shape)
 
 
 def _read(header: dict[str, Any]) -> tuple[list[str], dict[str, int], list[Part]]:

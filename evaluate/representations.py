@@ -2,7 +2,8 @@
 
 One forward pass per image gives all layers, pooled on the device. Meanwhile the next images are
 decoded and the last batch's rows are written. The files, and how an interrupted extraction resumes,
-are described in `evaluate/representation_files.py`.
+are described in `evaluate/representation_files.py`; which part of a split each of several machines
+takes, in `evaluate/split_parts.py`.
 """
 
 import dataclasses
@@ -18,10 +19,11 @@ from tqdm import tqdm
 from data import images, pipeline
 from data.records import Records
 from data.unreadable import UnreadableImages
-from evaluate import pooling
+from evaluate import pooling, split_parts
 from evaluate.representation_files import RESERVED, RepresentationFiles
 from evaluate.saved_models import SavedModel
-from training import devices
+from training import between_workers, devices
+from training.between_workers import Workers
 from training.error_lines import reason
 from training.options import option
 
@@ -30,14 +32,15 @@ PIXELS = "pixels"
 
 @dataclasses.dataclass(frozen=True)
 class Representations:
-    """A split's representations.
+    """A split's representations, or this worker's part of them.
 
     Attributes:
-        layers: by layer a memory map, (rows, features), of the stored type.
+        layers: by layer a memory map, (rows, features), of the stored type; a part may have no
+            rows.
         labels: int64, (rows,).
         positions: int64, (rows,): which record of the split a row is, counted from 0.
         class_names: a name per class.
-        unreadable: the number of images of the split that could not be used.
+        unreadable: the number of images of the whole split that could not be used.
         description: what the numbers depend on: model, data, pooling, type.
     """
 
@@ -114,12 +117,42 @@ def check_layers(model: SavedModel, layers: list[str]) -> None:
         )
 
 
+def open_files(
+    model: SavedModel,
+    records: Records,
+    options: ExtractOptions,
+    directory: epath.Path,
+    workers: Workers = between_workers.ALONE,
+) -> RepresentationFiles:
+    """The files of a split, or of this worker's part of it, as far as they are there and intact.
+
+    Args:
+        model, records, options, directory, workers: as for `extract`.
+
+    Raises:
+        ValueError: the directory is not on a local disk, or a header is not a file.
+    """
+    part = split_parts.part_of(records.size, options.batch_size, workers)
+    description = _description(model, records, options)
+    if workers.count > 1:
+        description |= {"part": dataclasses.asdict(part)}
+    return RepresentationFiles(
+        split_parts.directory_of(directory, workers),
+        description,
+        options.layers,
+        options.dtype,
+        part,
+    )
+
+
 def extract(
     model: SavedModel,
     records: Records,
     options: ExtractOptions,
     directory: epath.Path,
     strategy: tf.distribute.Strategy | None = None,
+    workers: Workers = between_workers.ALONE,
+    files: RepresentationFiles | None = None,
 ) -> Representations:
     """Extracts a split's representations, or opens existing ones.
 
@@ -128,9 +161,12 @@ def extract(
     Args:
         model: the network; loaded in the strategy's scope.
         records: the split.
-        options: see `ExtractOptions`.
-        directory: of the files, on a local disk.
+        options: see `ExtractOptions`; a worker's forward passes are of `batch_size` images each.
+        directory: of the files, on a local disk. Each of several workers has a directory of its own
+            in it.
         strategy: the devices to use; None for the default one.
+        workers: each extracts, and is given, its own part of the split.
+        files: what `open_files` returned for the same arguments, if that was called before.
 
     Raises:
         ValueError: no image of the split can be read, more than `max_bad_fraction` of them cannot,
@@ -139,39 +175,35 @@ def extract(
     """
     strategy = strategy or tf.distribute.get_strategy()
     view = images.CentralCrop(options.resize_size, options.crop_size)
-    description = {
-        "saved_model": model.fingerprint,
-        "dataset": records.dataset,
-        "split": records.split,
-        "records": records.fingerprint,
-        "resize_size": options.resize_size,
-        "resize_method": view.method,
-        "crop_size": options.crop_size,
-        "pooling": options.pooling,
-        "max_features": options.max_features,
-        "dtype": options.dtype,
-    }
-    files = RepresentationFiles(directory, description, options.layers, options.dtype)
+    files = files or open_files(model, records, options, directory, workers)
+    part = split_parts.records_of(records, files.part)
     unreadable = UnreadableImages()
-    mended = _first_mended(records, files, options, unreadable)
-    if files.records < records.size or mended is not None:
+    mended = _first_mended(part, files, options, unreadable)
+    if files.records < part.size or mended is not None:
         with files.locked():
             if mended is not None:
                 files.keep_before(mended)
-            if files.records < records.size:
-                _extract(model, records, view, options, files, strategy, unreadable)
+            if not files.records:
+                split_parts.warn_of_others(directory, workers)
+            if files.records < part.size:
+                _extract(model, records, part, view, options, files, strategy, workers, unreadable)
     unreadable.warn()
-    if not files.rows:
+    # From here on all workers know, and find wrong, the same.
+    rows_of_each = workers.each(files.rows)
+    rows = int(rows_of_each.sum())
+    if not rows:
         raise ValueError(
             f"split {records.split} of {records.dataset} has no readable image"
             + (f"; {unreadable.summary()}" if unreadable.reasons else "")
         )
-    unreadable.check(records, options.max_bad_fraction, files.records - files.rows)
+    unreadable.check(records, options.max_bad_fraction, records.size - rows)
     labels = np.asarray(files.memory_map("labels"))
-    if records.num_classes and not 0 <= labels.min() <= labels.max() < records.num_classes:
+    lowest = workers.each(labels.min() if len(labels) else 0)[rows_of_each > 0].min()
+    highest = workers.each(labels.max() if len(labels) else 0)[rows_of_each > 0].max()
+    if records.num_classes and not 0 <= lowest <= highest < records.num_classes:
         raise ValueError(
-            f"split {records.split} of {records.dataset} has labels from {labels.min()} to "
-            f"{labels.max()}, its {records.num_classes} classes have 0 to "
+            f"split {records.split} of {records.dataset} has labels from {lowest} to "
+            f"{highest}, its {records.num_classes} classes have 0 to "
             f"{records.num_classes - 1}: an image without a label cannot be measured on"
         )
     return Representations(
@@ -179,8 +211,8 @@ def extract(
         labels=labels,
         positions=np.asarray(files.memory_map("positions")),
         class_names=records.class_names,
-        unreadable=records.size - files.rows,
-        description=description,
+        unreadable=records.size - rows,
+        description=_description(model, records, options),
     )
 
 
@@ -214,6 +246,22 @@ def represent(
     return {layer: tf.cast(layers[layer], options.dtype) for layer in options.layers}
 
 
+def _description(model: SavedModel, records: Records, options: ExtractOptions) -> dict[str, Any]:
+    """What a split's representations depend on, the layers excepted."""
+    return {
+        "saved_model": model.fingerprint,
+        "dataset": records.dataset,
+        "split": records.split,
+        "records": records.fingerprint,
+        "resize_size": options.resize_size,
+        "resize_method": images.CentralCrop(options.resize_size, options.crop_size).method,
+        "crop_size": options.crop_size,
+        "pooling": options.pooling,
+        "max_features": options.max_features,
+        "dtype": options.dtype,
+    }
+
+
 def _first_mended(
     records: Records,
     files: RepresentationFiles,
@@ -244,12 +292,15 @@ def _first_mended(
 def _extract(
     model: SavedModel,
     records: Records,
+    part: Records,
     view: images.CentralCrop,
     options: ExtractOptions,
     files: RepresentationFiles,
     strategy: tf.distribute.Strategy,
+    workers: Workers,
     unreadable: UnreadableImages,
 ) -> None:
+    """Passes this worker's part of a split's records through the network."""
     # All layers in the files, which may be more than those requested.
     all_layers = dataclasses.replace(options, layers=tuple(files.layers))
 
@@ -265,24 +316,33 @@ def _extract(
             for name, part in parts.items()
         }
 
-    stream = strategy.distribute_datasets_from_function(
-        lambda context: pipeline.evaluation_batches(
-            records,
+    def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        made = pipeline.evaluation_batches(
+            part,
             view,
             batch_size=options.batch_size,
             start=files.records,
-            replicas=context.num_replicas_in_sync,
+            replicas=context.num_replicas_in_sync // context.num_input_pipelines,
             unreadable=unreadable,
         )
-    )
-    stream = iter(stream)
+        # Of a stream that ends, TensorFlow would have every worker wait for all at each batch.
+        return made if workers.count == 1 else made.concatenate(_fillers(made.element_spec))
+
+    stream = iter(strategy.distribute_datasets_from_function(batches))
     bar = tqdm(
-        total=records.size,
+        total=part.size,
         initial=files.records,
         unit=" images",
         desc=f"{records.dataset} {records.split}",
         mininterval=1.0,
+        disable=not workers.is_first,
     )
+
+    def show(done: int) -> None:
+        written, size = files.bytes_of(files.rows), files.bytes_of(part.size)
+        bar.set_postfix_str(f"{devices.size(written)} of {devices.size(size)}", refresh=False)
+        bar.update(done - bar.n)
+
     # A batch is fetched from the device and written in a thread, while the next one is made.
     with (
         bar,
@@ -292,16 +352,22 @@ def _extract(
         ThreadPoolExecutor(max_workers=1) as writer,
     ):
         written = None
-        for first in range(files.records, records.size, options.batch_size):
+        for first in range(files.records, part.size, options.batch_size):
             outputs = step(next(stream))
             if written:
-                bar.update(written.result() - bar.n)
+                show(written.result())
                 left_out = files.records - files.rows
                 unreadable.check(records, options.max_bad_fraction, left_out)
             written = writer.submit(
-                _append, model, files, outputs, min(first + options.batch_size, records.size)
+                _append, model, files, outputs, min(first + options.batch_size, part.size)
             )
-        bar.update(written.result() - bar.n)
+        show(written.result())
+
+
+def _fillers(element_spec: dict[str, tf.TensorSpec]) -> tf.data.Dataset:
+    """Batches of nothing, without end."""
+    nothing = {name: tf.zeros(spec.shape, spec.dtype) for name, spec in element_spec.items()}
+    return tf.data.Dataset.from_tensors(nothing).repeat()
 
 
 def _append(

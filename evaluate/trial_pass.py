@@ -12,6 +12,7 @@ import tensorflow as tf
 from evaluate import saved_models
 from evaluate.representations import ExtractOptions, represent
 from evaluate.saved_models import SavedModel
+from training import between_workers
 from training.error_lines import reason
 
 # A resized image: its pixels as float32 and rounded.
@@ -43,8 +44,11 @@ def check_sizes(options: ExtractOptions) -> None:
 
 def check(
     model: SavedModel, options: ExtractOptions, strategy: tf.distribute.Strategy | None = None
-) -> None:
+) -> dict[str, int]:
     """Passes two grey images (or as many as the network requires) through the network.
+
+    Returns:
+        By layer the number of features after pooling.
 
     Raises:
         ValueError: sizes that do not fit the machine, a network that does not take such images,
@@ -53,11 +57,10 @@ def check(
     check_sizes(options)
     strategy = strategy or tf.distribute.get_strategy()
     fixed = saved_models.images_at_a_time(model)
-    per_replica = options.batch_size // strategy.num_replicas_in_sync
-    if fixed and fixed != per_replica:
+    replicas = between_workers.replicas_here(strategy)
+    if fixed and fixed != options.batch_size // replicas:
         raise ValueError(
-            f"{model.path} takes {fixed} images at a time: use "
-            f"--batch_size={fixed * strategy.num_replicas_in_sync}"
+            f"{model.path} takes {fixed} images at a time: use --batch_size={fixed * replicas}"
         )
     count = fixed or 2
     side = options.crop_size
@@ -77,6 +80,7 @@ def check(
         layers = forward(tf.constant(images))
     except Exception as error:  # A foreign network can make TensorFlow raise any type.
         raise ValueError(f"{refusal}: {_why(error)}") from error
+    features = {}
     for name, values in layers.items():
         shape = strategy.experimental_local_results(values)[0].shape
         if shape[0] != count or not shape[1]:
@@ -85,6 +89,8 @@ def check(
                 f"shape is {tuple(shape)} after pooling, not ({count}, features); leave it out of "
                 "--layers"
             )
+        features[name] = int(shape[1])
+    return features
 
 
 def _why(error: BaseException) -> str:

@@ -23,6 +23,7 @@ LONGEST = (
     "tests/test_documented_commands.py",
     "tests/pretext/test_devices.py",
     "tests/pretext/test_machines.py",
+    "tests/evaluate/test_workers.py",
     "tests/pretext/test_xla.py",
     "tests/pretext/test_shortcuts.py",
     "tests/examples",

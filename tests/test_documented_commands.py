@@ -69,6 +69,7 @@ PARSED = {
     "-m data.prepare imagenet2012": "tests/data/test_prepare.py runs it on archives in miniature",
     "-m data.prepare places205": "tests/data/test_prepare.py runs it on archives in miniature",
     "train.py --strategy=multi_worker": "two machines: tests/pretext/test_machines.py",
+    "eval.py --strategy=multi_worker": "several machines: tests/evaluate/test_workers.py",
     "train.py … --profile": "named for its flag",
     "train.py --export_keras": "named for its flag",
     "train.py --augmentation=crop": "named for its flag",

@@ -5,7 +5,7 @@ import os
 
 import tensorflow as tf
 
-from training import grpc_server, interruption, workers
+from training import between_workers, grpc_server, interruption, workers
 from training.error_lines import reason
 from training.options import option
 
@@ -82,9 +82,17 @@ def check_batch_size(
     batch_size: int,
     micro_batches: int = 1,
     flag: str = "batch_size",
+    of_each_worker: bool = False,
 ) -> None:
-    """Raises a ValueError, which names the flag, unless replicas and micro-batches divide it."""
+    """Raises a ValueError, which names the flag, unless replicas and micro-batches divide it.
+
+    Args:
+        strategy, batch_size, micro_batches, flag: what is divided by what.
+        of_each_worker: whether only the replicas of one machine share the batch.
+    """
     replicas = strategy.num_replicas_in_sync
+    if of_each_worker:
+        replicas = between_workers.replicas_here(strategy)
     if micro_batches < 1:
         raise ValueError(f"--gradient_accumulation={micro_batches} must be at least 1")
     if batch_size < 1 or batch_size % (replicas * micro_batches):
@@ -120,8 +128,8 @@ def _multi_worker() -> tf.distribute.Strategy:
         )
     except TimeoutError as error:
         raise ConnectionError(
-            f"the machines of TF_CONFIG did not meet within {SECONDS_TO_MEET} seconds: is "
-            f"train.py what listens at {', '.join(machines.others)}?"
+            f"the machines of TF_CONFIG did not meet within {SECONDS_TO_MEET} seconds: is the "
+            f"same program what listens at {', '.join(machines.others)}?"
         ) from error
     except tf.errors.OpError as error:
         raise ConnectionError(f"the machines of TF_CONFIG did not meet: {reason(error)}") from error

@@ -36,7 +36,7 @@ _JOBS = ("chief", "worker")
 SECONDS_BETWEEN_CALLS = 0.2
 SECONDS_TO_ANSWER = 5.0
 # What a machine that waits says to those that call; TensorFlow's server says something, too.
-GREETING = b"train.py waits here\n"
+GREETING = b"a worker waits here\n"
 # Machines of a cluster may begin minutes apart, where a scheduler starts them.
 SECONDS_TO_BEGIN = 600
 
@@ -157,12 +157,18 @@ def _answers(address: str, own_port: int) -> bool:
 
 
 @contextlib.contextmanager
-def lost_worker_explained(strategy: tf.distribute.Strategy) -> Iterator[None]:
+def lost_worker_explained(
+    strategy: tf.distribute.Strategy, resumes_from: str = "the last checkpoint"
+) -> Iterator[None]:
     """Around steps of several machines: when one is lost, the others end with a line.
 
     A machine that does not answer for about ten seconds counts as gone: TensorFlow's coordination
     service, in the first worker's process, hears from each every few seconds, and ends the sums
     that wait for it.
+
+    Args:
+        strategy: of the steps.
+        resumes_from: what a restart finds, for the line.
 
     Raises:
         ConnectionError: a machine is gone.
@@ -175,7 +181,7 @@ def lost_worker_explained(strategy: tf.distribute.Strategy) -> Iterator[None]:
             raise
         raise ConnectionError(
             "another worker is gone, and with it the state of this one; start all of them again, "
-            f"and they resume from the last checkpoint ({reason(error)})"
+            f"and they resume from {resumes_from} ({reason(error)})"
         ) from error
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from evaluate.probe_heads import Heads
+from evaluate.probe_heads import Heads, Share
 from training.momentum import Momentum
 
 FEATURES = {"small": 3, "large": 7}
@@ -105,6 +105,11 @@ def test_dropout_is_a_function_of_seed_layer_and_step() -> None:
         assert (factors() != other).any()
     assert set(np.unique(factors())) == {0.0, np.float32(1.25)}
     assert factors().mean() == pytest.approx(1, abs=0.05)
+    # An example's draws go with its position in the batch, whoever has it.
+    heads = Heads(FEATURES, 4, hidden=40, dropout=0.2)
+    share = Share(tf.constant([3, 40, 7], tf.int64), 50)
+    some = heads._dropout_factors("small", units[:3], tf.constant(0), share).numpy()
+    np.testing.assert_array_equal(some, factors()[[3, 40, 7]])
     # Measuring drops nothing.
     heads = Heads(FEATURES, 4, hidden=40, dropout=0.99)
     ones = np.ones((5, 3), np.float32)

@@ -11,6 +11,7 @@ from etils import epath
 
 from evaluate import checksums, representation_files
 from evaluate.representation_files import RepresentationFiles
+from evaluate.split_parts import SplitPart
 
 DESCRIPTION = {"saved_model": "a", "split": "val"}
 LAYERS = ("block1", "a/b")
@@ -18,7 +19,9 @@ FILES = ("block1.float32", "a%2Fb.float32", "labels.int64", "positions.int64")
 
 
 def opened(directory: pathlib.Path, layers: tuple[str, ...] = LAYERS) -> RepresentationFiles:
-    return RepresentationFiles(epath.Path(directory), DESCRIPTION, layers, "float32")
+    return RepresentationFiles(
+        epath.Path(directory), DESCRIPTION, layers, "float32", SplitPart(0, 30)
+    )
 
 
 def batch(number: int) -> dict[str, np.ndarray]:

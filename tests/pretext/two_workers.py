@@ -9,15 +9,15 @@ import sys
 from tests.command_line import ENVIRONMENT, ROOT
 
 
-def configurations() -> list[dict[str, str]]:
-    """The environments of two workers, for ports that are free now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+def configurations(count: int = 2) -> list[dict[str, str]]:
+    """The environments of two or more workers, for ports that are free now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     cluster = {"worker": [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]}
     for one in sockets:
         one.close()
     return [
         {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})}
-        for index in range(2)
+        for index in range(count)
     ]
 
 
