@@ -34,4 +34,9 @@ def together(count: int, work: Callable[[Workers], Result]) -> list[Result]:
             raise
 
     with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(run, range(count)))
+        outcomes = [pool.submit(run, index) for index in range(count)]
+    errors = [outcome.exception() for outcome in outcomes if outcome.exception()]
+    # Whoever waited for the one that failed fails too, and says nothing of why.
+    for error in sorted(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError)):
+        raise error
+    return [outcome.result() for outcome in outcomes]
