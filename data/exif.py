@@ -17,14 +17,14 @@ HEADER_BYTES = 2**17
 START_OF_SCAN = b"\xff\xda"
 EXIF = b"Exif\x00\x00"
 DIRECTORY_BYTES = 512  # that hold the entries before the orientation's
-# A TIFF header, the number of entries of the first directory, entries of 12 bytes (their types are
-# 1 to 13, which the offset behind the last one is not), then the orientation's eight fixed bytes
-# (tag 0x0112, type 3, count 1) and its value. A thumbnail has a directory of its own, the second.
-# `\C` is any byte. The first directory is right after the header, at offset 8.
+# A TIFF header's first four bytes and the first directory: the number of its entries, entries of 12
+# bytes (their types are 1 to 13, which the offset behind the last one is not), then the
+# orientation's eight fixed bytes (tag 0x0112, type 3, count 1) and its value. A thumbnail has a
+# directory of its own, the second. `\C` is any byte.
 ORIENTATION = (
-    r"^II\*\x00\x08\x00\x00\x00\C\C(?:\C\C[\x01-\x0d]\x00\C{8})*?"
+    r"^II\*\x00\C\C(?:\C\C[\x01-\x0d]\x00\C{8})*?"
     r"\x12\x01\x03\x00\x01\x00\x00\x00([\x01-\x08])\x00\C*$"
-    r"|^MM\x00\*\x00\x00\x00\x08\C\C(?:\C\C\x00[\x01-\x0d]\C{8})*?"
+    r"|^MM\x00\*\C\C(?:\C\C\x00[\x01-\x0d]\C{8})*?"
     r"\x01\x12\x00\x03\x00\x00\x00\x01\x00([\x01-\x08])\C*$"
 )
 
@@ -38,13 +38,24 @@ def orientation(jpeg: tf.Tensor) -> tf.Tensor:
     header = tf.strings.substr(jpeg, 0, HEADER_BYTES)
     header = tf.strings.split(header, START_OF_SCAN, maxsplit=1)[0]
     tiff = tf.strings.split(header, EXIF, maxsplit=1)[-1]
-    directory = tf.strings.substr(tiff, 0, DIRECTORY_BYTES)
-    value = tf.strings.regex_replace(directory, ORIENTATION, r"\1\2")
+    offset = tf.minimum(_first_directory(tiff), tf.strings.length(tiff))
+    directory = tf.strings.substr(tiff, offset, DIRECTORY_BYTES)
+    start = tf.strings.substr(tiff, 0, 4) + directory
+    value = tf.strings.regex_replace(start, ORIENTATION, r"\1\2")
     return tf.cond(
         tf.strings.length(value) == 1,
         lambda: tf.cast(tf.io.decode_raw(value, tf.uint8)[0], tf.int32),
         lambda: tf.constant(UPRIGHT),
     )
+
+
+def _first_directory(tiff: tf.Tensor) -> tf.Tensor:
+    """The offset of the first directory, bytes 4 to 7 of a TIFF header; 2¹⁶ if it is larger."""
+    padded = tf.strings.substr(tiff + bytes(8), 0, 8)
+    header = tf.cast(tf.io.decode_raw(padded, tf.uint8), tf.int32)
+    number = tf.where(header[0] == ord("I"), header[7:3:-1], header[4:8])
+    is_in_segment = (number[0] == 0) & (number[1] == 0)
+    return tf.where(is_in_segment, 256 * number[2] + number[3], 2**16)
 
 
 def swap_sides(orientation: tf.Tensor) -> tf.Tensor:

@@ -49,11 +49,18 @@ def directory(order: str, entries: list[tuple[int, int, int, bytes]]) -> bytes:
 
 
 def exif_segment(
-    *directories: dict[int, int], big_endian: bool = False, thumbnail: bytes = b""
+    *directories: dict[int, int],
+    big_endian: bool = False,
+    thumbnail: bytes = b"",
+    offset: int = 8,
 ) -> bytes:
-    """Exif data of one or two directories: of each the values by tag, in the given order."""
+    """Exif data of one or two directories: of each the values by tag, in the given order.
+
+    The first directory is at the offset, behind the header and zeros.
+    """
     order = ">" if big_endian else "<"
-    tiff = (b"MM" if big_endian else b"II") + struct.pack(order + "HI", 42, 8)
+    tiff = (b"MM" if big_endian else b"II") + struct.pack(order + "HI", 42, offset)
+    tiff += bytes(offset - len(tiff))
     for number, values in enumerate(directories, start=1):
         tiff += directory(
             order,
@@ -101,6 +108,8 @@ def orientations(big_endian: bool) -> dict[str, bytes]:
         "a thumbnail's beside an empty directory": with_segments(
             exif_segment({}, {tag: 6}, **options)
         ),
+        "behind other data": with_segments(exif_segment({name: 0, tag: 6}, offset=30, **options)),
+        "at a far offset": with_segments(exif_segment({tag: 8}, offset=700, **options)),
         "in no order": with_segments(exif_segment({software: 0, tag: 6}, **options)),
         "out of range": with_segments(exif_segment({tag: 9}, **options)),
         "of 0": with_segments(exif_segment({tag: 0}, **options)),
