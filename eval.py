@@ -257,7 +257,7 @@ def main(argv: list[str]) -> None:
         )
     left_out = train.unreadable if train else team.distinct(training.unreadable.reasons)
     if not team.is_first:
-        workers.wait_for_all(strategy)
+        team.wait_for_all()
         return
 
     # ---------------------------------------------------------------- results
@@ -290,7 +290,7 @@ def main(argv: list[str]) -> None:
     print("\n".join([report.table(results), *coverage.remarks(results)]))
     # Flushed, so that a full disk behind it is reported like any other.
     print(f"\n{workdir / 'results.json'}\n{workdir / 'accuracy_by_layer.png'}", flush=True)
-    workers.wait_for_all(strategy)
+    team.wait_for_all()
 
 
 def _check_same_everywhere(

@@ -232,7 +232,7 @@ def resume(probe: GradientProbe, workdir: epath.Path, source: dict[str, Any] | N
     """
     if probe.workers.is_first:
         _prepare_checkpoints({**(source or {}), "format": FORMAT}, workdir / "checkpoints")
-    probe.workers.total(0)  # The others wait until it is done.
+    probe.workers.wait_for_all()
     return Loop(probe, probe.strategy, workdir)
 
 

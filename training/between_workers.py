@@ -47,6 +47,10 @@ class Workers:
         """The sum of a whole number."""
         return int(self.sum(np.int64(number)))
 
+    def wait_for_all(self) -> None:
+        """Returns when every worker has come here."""
+        self.total(0)
+
     def each(self, number: int) -> np.ndarray:
         """Every worker's whole number, in their order: int64, (workers,)."""
         numbers = np.zeros(self.count, np.int64)
