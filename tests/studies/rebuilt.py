@@ -94,12 +94,4 @@ def study(root: pathlib.Path) -> None:
         for seed, top1 in enumerate(accuracies(row)):
             curves.setdefault((network, seed, float(row["first_decay"])), []).append(top1)
     for (network, seed, decay), curve in curves.items():
-        synthetic.probe(
-            runs[network, seed],
-            curve[-1],
-            probe="sgd",
-            first_decay=decay,
-            epochs=decay + 40,
-            layers=("pre_logits",),
-            curve=curve,
-        )
+        synthetic.schedule(runs[network, seed], decay, curve)

@@ -3,8 +3,10 @@
 import pathlib
 
 import pytest
+from etils import epath
 
-from studies import study_directory
+from studies import plan, study_directory
+from studies.runs import Job
 
 # Leaves what the real one leaves; fails where a file beside it says so; notes every call.
 PROGRAM = """
@@ -49,6 +51,26 @@ def install(directory: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
         text = PROGRAM.replace("RESULT", repr(result)).replace("NAME", name)
         (directory / name).write_text(text)
     (directory / "failing.txt").write_text("")
+
+
+def study(
+    directory: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seeds: str,
+    probes: str,
+    data_dir: str = "",
+) -> tuple[list[Job], study_directory.StudyDirectory]:
+    """The networks of a plan of one grid, and where they run, with the stand-ins."""
+    install(directory, monkeypatch)
+    flags, file = directory / "flags.cfg", directory / "plan.cfg"
+    flags.write_text("--learning_rate=1e-4\n")
+    file.write_text(
+        f"--grid=a\n--seeds={seeds}\n--probes={probes}\n"
+        f"--train_flagfile={flags}\n--eval_flagfile={flags}\n"
+    )
+    where = study_directory.StudyDirectory(epath.Path(directory / "runs"), data_dir)
+    where.make()
+    return plan.jobs(plan.read(str(file))), where
 
 
 def calls(tmp_path: pathlib.Path) -> list[str]:

@@ -108,6 +108,19 @@ def probe(
     return directory
 
 
+def schedule(run: pathlib.Path, first_decay: float, curve: list[float]) -> pathlib.Path:
+    """An SGD probe on `pre_logits`, with its accuracy after every epoch."""
+    return probe(
+        run,
+        curve[-1],
+        probe="sgd",
+        first_decay=first_decay,
+        epochs=first_decay + 40,
+        layers=("pre_logits",),
+        curve=curve,
+    )
+
+
 def record(
     root: pathlib.Path,
     *,
@@ -160,15 +173,7 @@ def whole_study(root: pathlib.Path) -> None:
                 if task == "rotation" and architecture == "revnet50":
                     for decay in (30, 120, 480):
                         curve = [0.1 * decay**0.2 + 0.001 * epoch for epoch in range(decay + 40)]
-                        probe(
-                            run,
-                            curve[-1],
-                            probe="sgd",
-                            first_decay=decay,
-                            epochs=decay + 40,
-                            layers=("pre_logits",),
-                            curve=curve,
-                        )
+                        schedule(run, decay, curve)
     for seed in (0, 1, 2):
         for k in (1, 2, 4):
             for size in (0, 128, 1024, 4096):

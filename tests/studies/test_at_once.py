@@ -5,9 +5,8 @@ import pathlib
 import subprocess
 
 import pytest
-from etils import epath
 
-from studies import plan, rates, runner, shares, study_directory
+from studies import plan, rates, runner, shares
 from studies.shares import Share
 from tests.studies import stand_ins
 from tests.studies.stand_ins import calls
@@ -32,16 +31,7 @@ while len(list(here.glob("*.gpu"))) < PEERS:
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     """A plan of four networks with a probe each, and where it runs."""
-    stand_ins.install(tmp_path, monkeypatch)
-    (tmp_path / "flags.cfg").write_text("--learning_rate=0.1\n")
-    (tmp_path / "plan.cfg").write_text(
-        "--grid=a\n--seeds=0,1,2,3\n--probes=knn\n"
-        f"--train_flagfile={tmp_path}/flags.cfg\n--eval_flagfile={tmp_path}/flags.cfg\n"
-    )
-    jobs = plan.jobs(plan.read(str(tmp_path / "plan.cfg")))
-    where = study_directory.StudyDirectory(epath.Path(tmp_path / "runs"))
-    where.make()
-    return jobs, where
+    return stand_ins.study(tmp_path, monkeypatch, seeds="0,1,2,3", probes="knn")
 
 
 def meet(tmp_path, peers: int) -> None:

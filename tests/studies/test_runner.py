@@ -8,9 +8,8 @@ import sys
 import time
 
 import pytest
-from etils import epath
 
-from studies import plan, remaining_time, runner, study_directory
+from studies import remaining_time, runner
 from tests.studies import stand_ins
 from tests.studies.stand_ins import calls
 from training import locks
@@ -19,16 +18,7 @@ from training import locks
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     """A plan of three networks with two probes each, and where it runs."""
-    stand_ins.install(tmp_path, monkeypatch)
-    (tmp_path / "empty.cfg").write_text("--learning_rate=1e-4\n")
-    (tmp_path / "plan.cfg").write_text(
-        "--grid=a\n--seeds=0,1,2\n--probes=lbfgs,knn\n"
-        f"--train_flagfile={tmp_path}/empty.cfg\n--eval_flagfile={tmp_path}/empty.cfg\n"
-    )
-    jobs = plan.jobs(plan.read(str(tmp_path / "plan.cfg")))
-    where = study_directory.StudyDirectory(epath.Path(tmp_path / "runs"), data_dir="data")
-    where.make()
-    return jobs, where
+    return stand_ins.study(tmp_path, monkeypatch, "0,1,2", "lbfgs,knn", data_dir="data")
 
 
 def test_runs_everything_once(study, tmp_path):
@@ -100,9 +90,9 @@ def test_other_flags_are_another_run(study, tmp_path):
     jobs, where = study
     runner.run_all(jobs[:1], where, say=lambda _: None)
     assert where.is_finished(jobs[0].train)
-    (tmp_path / "empty.cfg").write_text("--learning_rate=0.0001\n")
+    (tmp_path / "flags.cfg").write_text("--learning_rate=0.0001\n")
     assert where.is_finished(jobs[0].train), "the same number in other words"
-    (tmp_path / "empty.cfg").write_text("--learning_rate=0.1\n")
+    (tmp_path / "flags.cfg").write_text("--learning_rate=0.1\n")
     assert not where.is_finished(jobs[0].train)
 
 
@@ -124,9 +114,9 @@ def test_what_a_plan_leaves_to_the_program_is_any_value(study, tmp_path):
     runner.run_all(jobs[:1], where, say=lambda _: None)
     flags = tmp_path / "runs" / "seed0" / "flags.cfg"
     flags.write_text(flags.read_text() + "--precision=bfloat16\n")
-    (tmp_path / "empty.cfg").write_text("--learning_rate=1e-4\n--precision=auto\n")
+    (tmp_path / "flags.cfg").write_text("--learning_rate=1e-4\n--precision=auto\n")
     assert where.is_finished(jobs[0].train)
-    (tmp_path / "empty.cfg").write_text("--learning_rate=1e-4\n--precision=float32\n")
+    (tmp_path / "flags.cfg").write_text("--learning_rate=1e-4\n--precision=float32\n")
     assert not where.is_finished(jobs[0].train)
 
 
