@@ -19,8 +19,6 @@ import pretext
 from data import overlap, pipeline
 from data.options import DataOptions, ServiceOptions
 from data.service import DataService
-from training.momentum import Momentum
-from training.schedule import ScheduleOptions
 from pretext import model_card, network_size, precision, recipes, run_summary
 from pretext.export import ExportOptions, export, export_keras, is_whole, is_whole_keras_file
 from pretext.network import NetworkOptions, build_backbone
@@ -37,7 +35,9 @@ from training import (
     workers,
 )
 from training.loop import Loop
+from training.momentum import Momentum
 from training.options import option
+from training.schedule import ScheduleOptions
 from training.strategies import DeviceOptions
 
 

@@ -147,7 +147,7 @@ def feature_means(features: np.ndarray, workers: Workers = between_workers.ALONE
     return total / num_examples
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(autograph=False, reduce_retracing=True)
 def _block_sums(block: tf.Tensor) -> tf.Tensor:
     ones = tf.ones((1, tf.shape(block)[0]))
     return transposed_matmul(block, ones)[0]

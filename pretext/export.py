@@ -179,7 +179,7 @@ def _root(
     def pre_logits(images: tf.Tensor, training: bool = False) -> tf.Tensor:
         return root.representation(images, training=training)["pre_logits"]
 
-    # AutoGraph has nothing to convert in what is exported, and would take most of the time.
+    # AutoGraph has nothing to convert in what is exported, and would take seconds.
     root.representation = tf.function(representation, autograph=False)
     root.__call__ = tf.function(pre_logits, autograph=False)
     for function in (root.representation, root.__call__):

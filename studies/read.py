@@ -91,7 +91,8 @@ def read(directory: str) -> Study:
     missing = plans.runs.keys() - {run.name for run in runs} - set(damaged.values())
 
     # A probe of a network that cannot be read must not be taken for another's.
-    paths = {**{run.name: path for path, run in trains.items()}, **_reversed(damaged)}
+    paths = {run.name: path for path, run in trains.items()}
+    paths |= {name: path for path, name in damaged.items()}
     of_probe = {
         run.path: paths.get(run.plan.network)
         if run.plan
@@ -224,10 +225,6 @@ def _scores(runs: list[tuple[_Run, dict[str, object]]], notes: _Notes) -> list[d
 def _in_plan_order(planned: dict[Key, record.PlannedRun | None]) -> list[Key]:
     """Those of these that a plan speaks of, in the order of the plans."""
     return sorted((key for key, plan in planned.items() if plan), key=lambda k: planned[k].position)
-
-
-def _reversed(names: dict[epath.Path, str]) -> dict[str, epath.Path]:
-    return {name: path for path, name in names.items()}
 
 
 def _network(run: _Run, notes: _Notes) -> dict[str, object] | None:
