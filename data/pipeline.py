@@ -7,7 +7,7 @@ stop a run: see `UnreadableImages`.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
@@ -180,6 +180,13 @@ def check_first(records: Records, view: View) -> None:
         )
 
 
+@tf.autograph.experimental.do_not_convert
+def usable(records: Records, view: View, unreadable: UnreadableImages) -> Iterator[bool]:
+    """Whether the images of a split can be used, one after the other; notes those that cannot."""
+    for found in _one_by_one(records.entries(), records, view, unreadable):
+        yield found is not None
+
+
 def _views(
     entries: tf.data.Dataset, records: Records, view: View, seed: tf.Tensor, draws: int
 ) -> tf.data.Dataset:
@@ -336,13 +343,20 @@ def _first_usable(
     entries: tf.data.Dataset, records: Records, view: View, unreadable: UnreadableImages
 ) -> tuple[tf.Tensor, Record] | None:
     """A view of the first of some entries that can be read, and the entry; notes the others."""
+    return next(filter(None, _one_by_one(entries, records, view, unreadable)), None)
+
+
+def _one_by_one(
+    entries: tf.data.Dataset, records: Records, view: View, unreadable: UnreadableImages
+) -> Iterator[tuple[tf.Tensor, Record] | None]:
+    """A view of every entry with the entry; None for one that cannot be read, which is noted."""
     for entry in entries:
         try:
-            return _view_alone(entry["image"], records, view), entry
+            yield _view_alone(entry["image"], records, view), entry
         except (tf.errors.OpError, ValueError) as error:
             name = entry["id"].numpy().decode(errors="replace")
             unreadable.reasons[name] = reason(error)
-    return None
+            yield None
 
 
 def _view_alone(image: tf.Tensor, records: Records, view: View) -> tf.Tensor:

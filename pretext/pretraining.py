@@ -199,15 +199,9 @@ class Pretraining:
             ValueError: no image of the split can be used, or too many of it cannot.
         """
         unreadable = self.unreadable[1]
-        batches = pipeline.evaluation_batches(
-            self.validation,
-            self.task.pretext_view,
-            batch_size=pipeline.GROUP,
-            unreadable=unreadable,
-        )
-        for batch in batches:
+        for usable in pipeline.usable(self.validation, self.task.pretext_view, unreadable):
             unreadable.check(self.validation, self.options.max_bad_fraction)
-            if np.any(batch["valid"]):
+            if usable:
                 return
         self._no_validation_image()
 

@@ -19,7 +19,9 @@ from training import quiet
 from absl import flags
 absl_flags = set(flags.FLAGS)
 import {program} as program
+from tests import graphs
 from training import command_line
+graphs.leave_unoptimised()
 names = set(flags.FLAGS) - absl_flags
 for arguments in {arguments!r}:
     flags.FLAGS.unparse_flags()

@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tests import graphs
 from tests.pictures import write_labelled_folder
 
 LOGICAL_DEVICES = 4
@@ -33,6 +34,7 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration()] * LOGICAL_DEVICES,
 )
+graphs.leave_unoptimised()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

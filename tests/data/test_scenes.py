@@ -42,7 +42,7 @@ def _accuracy(scenes, features, c: float) -> float:
     return model.score(features(test_images), test_labels)
 
 
-@pytest.mark.parametrize("cell", [1, 4])
+@pytest.mark.parametrize("cell", [pytest.param(1, marks=pytest.mark.long), 4])
 def test_raw_pixels_do_not_give_the_class_away(scenes, cell):
     """At the demo's resolution and averaged over cells of 4×4 pixels."""
 

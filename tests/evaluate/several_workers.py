@@ -22,11 +22,13 @@ absl_flags = set(flags.FLAGS)
 
 import eval as program  # noqa: E402 (its flags are those that absl does not have)
 from evaluate import logistic_regression, representation_files  # noqa: E402
+from tests import graphs  # noqa: E402
 from training import command_line, strategies  # noqa: E402
 
 
 def main(argv: list[str]) -> None:
     _, output, lines, *more = argv
+    graphs.leave_unoptimised()
     names = set(flags.FLAGS) - absl_flags
     if "TF_CONFIG" in os.environ:
         strategy = strategies.build("multi_worker")  # Which a process can make only once.

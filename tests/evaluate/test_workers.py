@@ -1,9 +1,11 @@
 """`eval.py` on two and three machines, which are processes here, against one."""
 
+import functools
 import json
 import pathlib
 import subprocess
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -25,7 +27,12 @@ PROBES = {
 }
 # By how many workers: a process can take part in one set only, and each takes seconds to start.
 MEASURED = {1: tuple(PROBES), 2: tuple(PROBES), 3: ("lbfgs", "knn", "mlp")}
-CASES = [(count, name) for count in (2, 3) for name in MEASURED[count]]
+COUNTS = (2, pytest.param(3, marks=pytest.mark.long))
+CASES = [
+    pytest.param(count, name, marks=[pytest.mark.long] if count == 3 else [])
+    for count in (2, 3)
+    for name in MEASURED[count]
+]
 
 
 @pytest.fixture(scope="module")
@@ -112,9 +119,15 @@ def lost(root) -> tuple[list[str], dict]:
 
 
 @pytest.fixture(scope="module")
-def printed(root, lost) -> dict[int, list[str]]:
+def printed(root, lost) -> Callable[[int], list[str]]:
     """All workers' output, by their number; two start again what was interrupted."""
-    return {count: finish(start(root, count)) for count in (1, 2, 3)}
+
+    @functools.cache
+    def printed_by(count: int) -> list[str]:
+        return finish(start(root, count))
+
+    printed_by(1)
+    return printed_by
 
 
 def results(root: pathlib.Path, count: int, name: str) -> dict:
@@ -127,21 +140,24 @@ def test_the_loss_of_a_worker_ends_the_others_with_a_line(lost) -> None:
     assert header["records"] == 8, "in the middle"
 
 
-def test_the_parts_are_bit_for_bit_the_whole(root, printed) -> None:
+@pytest.mark.parametrize("count", COUNTS)
+def test_the_parts_are_bit_for_bit_the_whole(count, root, printed) -> None:
+    printed(count)
     for split in ("train", "val"):
         whole = root / "representations" / split
         names = [path.name for path in whole.iterdir() if path.suffix in (".float32", ".int64")]
         assert len(names) == 4
-        for count in (2, 3):
-            parts = [whole / f"part-{index}-of-{count}" for index in range(count)]
-            for name in names:
-                contents = [(part / name).read_bytes() for part in parts]
-                assert all(contents), "each has some"
-                assert b"".join(contents) == (whole / name).read_bytes(), name
+        parts = [whole / f"part-{index}-of-{count}" for index in range(count)]
+        for name in names:
+            contents = [(part / name).read_bytes() for part in parts]
+            assert all(contents), "each has some"
+            assert b"".join(contents) == (whole / name).read_bytes(), name
 
 
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", COUNTS)
 def test_all_workers_have_the_optimum_of_one(count, root, printed) -> None:
+    printed(count)
+
     def optima(index: int, of: int) -> list:
         return json.loads((root / f"optima{index}-{of}.json").read_text())
 
@@ -154,6 +170,7 @@ def test_all_workers_have_the_optimum_of_one(count, root, printed) -> None:
 
 @pytest.mark.parametrize(("count", "name"), CASES)
 def test_results_are_those_of_one(count, name, root, printed) -> None:
+    printed(count)
     made, expected = results(root, count, name), results(root, 1, name)
     layers, expected_layers = made.pop("layers"), expected.pop("layers")
     assert made == expected
@@ -169,9 +186,9 @@ def test_results_are_those_of_one(count, name, root, printed) -> None:
         assert 0.34 < expected_layers["colour"]["top1"] < 1, "there is something to tell apart"
 
 
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", COUNTS)
 def test_the_first_alone_prints(count, printed) -> None:
-    first, *others = printed[count]
+    first, *others = printed(count)
     assert f"of {count} workers; " in first
     assert first.count("results.json") == len(MEASURED[count])
     # Before the first is there, each says whom it waits for.

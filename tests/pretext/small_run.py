@@ -23,6 +23,7 @@ from models.layers import BatchNormalization
 from pretext import precision
 from pretext.pretraining import Pretraining, PretrainingOptions
 from pretext.trainer import PretextTrainer
+from tests import graphs
 from tests.pretext import tiny
 from training import command_line, strategies
 from training.loop import Loop
@@ -120,6 +121,7 @@ def train(
 
 def main(argv: list[str]) -> None:
     _, folder, output, name, logical_cpus, *cases = argv
+    graphs.leave_unoptimised()
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0],
         [tf.config.LogicalDeviceConfiguration()] * int(logical_cpus),

@@ -61,6 +61,7 @@ def test_two_devices(case, one_device, mirrored, photos, tmp_path):
     assert_same(one_device[case], both)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", CASES)
 def test_four_devices(case, one_device, four_devices):
     assert_same(one_device[case], np.load(four_devices / f"{case}.npz"))

@@ -49,7 +49,7 @@ def start(photos):
 def undisturbed(start, tmp_path_factory) -> pathlib.Path:
     """Where a pair left its results of all cases."""
     output = tmp_path_factory.mktemp("machines") / "undisturbed"
-    finish(output, start(output, *CASES, LONG))
+    finish(output, start(output, *CASES))
     return output
 
 
@@ -69,9 +69,11 @@ def test_the_second_machine_writes_nothing(undisturbed):
     assert len(list(undisturbed.glob("rotation_run/tensorboard/*"))) == 1
 
 
-def test_a_machine_is_lost(undisturbed, start, tmp_path):
+@pytest.mark.long
+def test_a_machine_is_lost(start, tmp_path):
     """The other one ends with a line, soon, and the next pair ends with the same bits."""
-    killed = tmp_path / "killed"
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    finish(undisturbed, start(undisturbed, LONG))
     survivor, victim = start(killed, LONG)
     while rows(killed) < 4:  # An epoch and its checkpoint, and a bit.
         assert survivor.poll() is None, (killed / "worker0.log").read_text()[-3000:]

@@ -12,7 +12,13 @@ from tests import shortcuts
 STEPS = 60
 
 
-@pytest.mark.parametrize("name", shortcuts.CHANCE)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.long] if name in ("exemplar", "jigsaw") else [])
+        for name in shortcuts.CHANCE
+    ],
+)
 def test_noise_leaves_the_network_at_chance(name):
     task = pretext.build(name, shortcuts.OPTIONS)
     accuracy, error = shortcuts.accuracy_on_noise(task, STEPS)
