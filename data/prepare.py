@@ -9,21 +9,15 @@ draws a contact sheet. TFRecords, folders and data sets that are already prepare
 from training import quiet  # noqa: F401, I001 (before anything that imports TensorFlow)
 
 import dataclasses
-import io
-import os
 import re
 
-import tensorflow as tf
 from etils import epath
 
 import data
-from data import builders, imagenet, inspection, splits
-from data.contact_sheet import contact_sheet
+from data import builders, contact_sheet, imagenet, inspection, splits
 from data.records import Records
 from training import command_line, options
-from training.error_lines import reason
 from training.options import option
-from training.regular_files import is_regular
 
 COLUMNS = 8
 
@@ -61,11 +55,11 @@ def main(argv: list[str]) -> None:
         )
     name = argv[1]
     config = options.read(PrepareOptions)
-    sheet = sheet_path(config.contact_sheet or f"{re.sub('[/:]', '_', name)}_contact_sheet.png")
-    if name == "folder" and config.data_dir and is_below(sheet, config.data_dir):
-        raise ValueError(
-            f"{sheet} would become an image of the data set: give another path, --contact_sheet=…"
-        )
+    sheet = contact_sheet.output_path(
+        config.contact_sheet or f"{re.sub('[/:]', '_', name)}_contact_sheet.png",
+        flag="contact_sheet",
+        images=config.data_dir if name == "folder" else None,
+    )
 
     # ---------------------------------------------------------------- preparation
     layout = layout_of(name, config.data_dir)
@@ -142,37 +136,8 @@ def write_contact_sheet(
             captions.append(f"{split} {names[label]}" if names else split)
     if not pictures:
         raise ValueError(f"no image can be decoded; {found['train'].unreadable.summary()}")
-    encoded = io.BytesIO()
-    contact_sheet(pictures, COLUMNS, captions=captions).save(encoded, format="PNG")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encoded.getvalue())
-    except (OSError, tf.errors.OpError) as error:
-        raise ValueError(f"--contact_sheet={path} cannot be written: {reason(error)}") from error
-
-
-def sheet_path(name: str) -> epath.Path:
-    """The path of the contact sheet.
-
-    Raises:
-        ValueError: it could not be written there; found before hours of preparation.
-    """
-    try:
-        path = epath.Path(name)
-        if path.exists() and not is_regular(path):
-            raise ValueError("something that is not a file is in its place")
-        above = next(folder for folder in path.parents if folder.exists())
-        if not above.is_dir():
-            raise ValueError(f"{above} is not a directory")
-    except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"--contact_sheet={name} cannot be written: {reason(error)}") from error
-    return path
-
-
-def is_below(path: epath.Path, directory: str) -> bool:
-    """Whether a path lies in a directory or in a folder of it."""
-    root = os.fspath(epath.Path(directory).resolve()).rstrip("/") + "/"
-    return os.fspath(path.resolve()).startswith(root)
+    sheet = contact_sheet.contact_sheet(pictures, COLUMNS, captions=captions)
+    contact_sheet.write(sheet, path, flag="contact_sheet")
 
 
 if __name__ == "__main__":

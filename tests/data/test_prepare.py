@@ -4,7 +4,7 @@ import tensorflow as tf
 from PIL import Image
 
 from data import inspection
-from data.contact_sheet import contact_sheet
+from data.contact_sheet import contact_sheet, stacked
 from tests import command_line
 from tests.data import miniatures
 
@@ -128,3 +128,18 @@ def test_a_contact_sheet_has_a_place_for_each_picture():
     reds = {int(value) for value in np.unique(sheet[..., 0][(sheet[..., 1:] == 0).all(axis=-1)])}
     assert {0, 10, 20, 30, 40} <= reds
     assert sheet.shape[1] == 2 * 34 + 4
+
+
+def test_captions_in_lines_and_colours_below_a_title():
+    pictures = [Image.new("RGB", (60, 20))] * 3
+    plain = contact_sheet(pictures, 2, captions=["a", "b", "c"])
+    more = contact_sheet(
+        pictures, 2, captions=["a\nx", "b", "c"], colours=["red", "black", "black"], title="t"
+    )
+    assert more.height - plain.height == 20 + 2 * 13, "the title, and a line more in two rows"
+    sheet = np.asarray(more).astype(int)
+    red = np.argwhere((sheet[..., 0] > 200) & (sheet[..., 1:] < 100).all(axis=-1))
+    assert len(red)
+    assert red[:, 1].max() < 64, "only below the first picture"
+    both = stacked([plain, more])
+    assert both.size == (plain.width, plain.height + more.height)
