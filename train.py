@@ -120,7 +120,7 @@ def main(argv: list[str]) -> None:
     if loop.epochs or run.task == "supervised":
         training = data.load(data_options.dataset, run.train_split, data_options.data_dir)
         validation = data.load(data_options.dataset, run.val_split, data_options.data_dir)
-        task_options = dataclasses.replace(task_options, num_classes=training.num_classes)
+        task_options = dataclasses.replace(task_options, class_names=training.class_names)
         if loop.epochs:
             shared = overlap.shared(training, validation)
 

@@ -13,7 +13,7 @@ from absl import logging
 
 from data import images as host
 from models.layers import WeightDecay
-from pretext import colour, replicas
+from pretext import colour, replicas, tiles
 from pretext.task import Batch, Representations, TaskOptions, check_embedded_views
 from pretext.triplet import check_margin, semi_hard_triplet_loss
 
@@ -33,6 +33,7 @@ class Exemplar:
 
     name = "exemplar"
     metric_names = ("retrieval",)
+    chance = 1 / CANDIDATES
 
     def __init__(self, options: TaskOptions) -> None:
         if options.views_per_image < 2:
@@ -113,6 +114,32 @@ class Exemplar:
             )
         return {"retrieval": retrieval(targets, logits)}
 
+    def tile(self, inputs: dict[str, np.ndarray], targets: np.ndarray, example: int) -> tiles.Tile:
+        image, view = divmod(example, targets.shape[1])
+        picture = tiles.from_standardised(inputs["images"][example])
+        return tiles.Tile(picture, f"image {targets[image, view]}, view {view}")
+
+    def overview(self, inputs: dict[str, np.ndarray], image: int) -> list[tiles.Tile]:
+        return []
+
+    def answers(self, targets: np.ndarray, logits: np.ndarray) -> tiles.Answers:
+        """Beside a view are the next view of its image and the closest of other images."""
+        next_view, others = (each.numpy() for each in similarities(targets, logits))
+        closest = others.max(axis=1)
+        views = targets.shape[1]
+        number = np.arange(targets.size)
+        following = number - number % views + (number + 1) % views
+        captions = [
+            f"cosine {own:.2f}; other image {other:.2f}"
+            for own, other in zip(next_view, closest, strict=True)
+        ]
+        return tiles.Answers(
+            right=next_view > closest,
+            confidence=closest - next_view,
+            captions=captions,
+            beside=np.stack([following, others.argmax(axis=1)], axis=1),
+        )
+
     def logits(self, backbone: keras.Model, head: keras.Model, images: tf.Tensor) -> tf.Tensor:
         """The embeddings of whole images, (N, embedding_size), of length 1."""
         return head({"pre_logits": self.represent(backbone, images, training=False)["pre_logits"]})
@@ -136,6 +163,16 @@ def retrieval(targets: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
     Returns:
         (N · views,) float32 of 0 and 1; chance level is 1/64.
     """
+    next_view, others = similarities(targets, embeddings)
+    return tf.cast(next_view > tf.reduce_max(others, axis=1), tf.float32)
+
+
+def similarities(targets: tf.Tensor, embeddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """What `retrieval` compares: cosines of every view with the next of its image, and others.
+
+    Returns:
+        (N · views,), and (N · views, N · views) with −∞ where a view is not among the 63.
+    """
     views = targets.shape[1]
     by_image = tf.reshape(embeddings, (-1, views, embeddings.shape[-1]))
     next_view = tf.reduce_sum(by_image * tf.roll(by_image, -1, axis=1), axis=-1)
@@ -150,5 +187,5 @@ def retrieval(targets: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
     products = tf.matmul(embeddings, embeddings, transpose_b=True)
     products = tf.reshape(products, (-1, views, tf.shape(targets)[0], views))
     products = tf.where(chosen[:, None], products, -float("inf"))
-    closest = tf.reduce_max(products, axis=(2, 3))
-    return tf.reshape(tf.cast(next_view > closest, tf.float32), [-1])
+    all_views = tf.shape(embeddings)[0]
+    return tf.reshape(next_view, [-1]), tf.reshape(products, (all_views, all_views))

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pretext import patches, permutations
+from pretext import patches, permutations, tiles
 from pretext.patch_task import PatchTask
 from pretext.task import Batch, TaskOptions
 
@@ -34,6 +34,7 @@ class Jigsaw(PatchTask):
                 f"--permutations_per_image={options.permutations_per_image} must be between 1 and "
                 f"--permutations={options.permutations}"
             )
+        self.chance = 1 / options.permutations
         self.draws += options.permutations
         self.constants = {"permutations": self.permutations}
 
@@ -59,6 +60,15 @@ class Jigsaw(PatchTask):
             "permutations": tf.gather(tf.constant(self.permutations), chosen),
         }
         return inputs, tf.reshape(chosen, [-1])
+
+    def named(self, permutation: int) -> str:
+        return f"permutation {permutation}"
+
+    def tile(self, inputs: dict[str, np.ndarray], targets: np.ndarray, example: int) -> tiles.Tile:
+        image, which = divmod(example, self.options.permutations_per_image)
+        order = inputs["permutations"][image, which]
+        caption = f"{self.named(targets[example])}\n{' '.join(map(str, order))}"
+        return tiles.Tile(self.board(inputs, image, order), caption)
 
     def logits(self, backbone: keras.Model, head: keras.Model, images: tf.Tensor) -> tf.Tensor:
         """Takes images for puzzles: (N, permutations), the order in which their patches appear."""

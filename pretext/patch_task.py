@@ -5,13 +5,15 @@ flags). Every patch passes through the network once, and a linear layer makes it
 tasks differ in what they concatenate and predict. Views are not mirrored, as in the released code.
 """
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from data import images as host
 from models.layers import BatchNormalization, WeightDecay
-from pretext import patches
+from pretext import patches, tiles
 from pretext.task import (
     ACCURACIES,
     Batch,
@@ -101,6 +103,23 @@ class PatchTask:
 
     def metrics(self, targets: tf.Tensor, logits: tf.Tensor) -> dict[str, tf.Tensor]:
         return accuracies(targets, logits)
+
+    def board(
+        self, inputs: dict[str, np.ndarray], image: int, places: Sequence[int | None]
+    ) -> np.ndarray:
+        """An image's patches as the network sees them: by place the patch's number, or None."""
+        views = inputs["images"][image * self.patches : (image + 1) * self.patches]
+        pictures = [
+            None if each is None else tiles.from_standardised(views[each]) for each in places
+        ]
+        return tiles.board(pictures, self.options.patches_per_side)
+
+    def overview(self, inputs: dict[str, np.ndarray], image: int) -> list[tiles.Tile]:
+        in_place = self.board(inputs, image, range(self.patches))
+        return [tiles.Tile(in_place, f"patches 0 to {self.patches - 1}, in place")]
+
+    def answers(self, targets: np.ndarray, logits: np.ndarray) -> tiles.Answers:
+        return tiles.of_softmax(targets, logits, self.named)
 
     def represent(
         self, backbone: keras.Model, images: tf.Tensor, training: bool

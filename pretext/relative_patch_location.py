@@ -6,9 +6,10 @@ layer predicts in which of the eight directions it lies.
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from pretext import patches
+from pretext import patches, tiles
 from pretext.patch_task import PatchTask
 from pretext.task import Batch, TaskOptions
 
@@ -25,7 +26,9 @@ class RelativePatchLocation(PatchTask):
     def __init__(self, options: TaskOptions) -> None:
         super().__init__(options)
         patches.check_centre(self.patches)
+        self.centre = self.patches // 2
         self.locations = self.patches - 1
+        self.chance = 1 / self.locations
 
     def head(self, features: int) -> keras.Model:
         pre_logits = keras.Input((features,), name="pre_logits")
@@ -41,6 +44,28 @@ class RelativePatchLocation(PatchTask):
     def views(self, batch: Batch, training: bool) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         targets = tf.tile(tf.range(self.locations), [tf.shape(batch["image"])[0]])
         return {"images": self.patch_views(batch)}, targets
+
+    def place(self, location: int) -> int:
+        """The place in the grid of an outer patch."""
+        return int(location) + int(location >= self.centre)
+
+    def named(self, location: int) -> str:
+        """Where it lies, seen from the centre: `above left`; in larger grids `2 above, 1 left`."""
+        side = self.options.patches_per_side
+        distances = [index - side // 2 for index in divmod(self.place(location), side)]
+        words = ("above", "below"), ("left", "right")
+        parts = [
+            (f"{abs(distance)} " if side > 3 else "") + pair[int(distance > 0)]
+            for distance, pair in zip(distances, words, strict=True)
+            if distance
+        ]
+        return (", " if side > 3 else " ").join(parts)
+
+    def tile(self, inputs: dict[str, np.ndarray], targets: np.ndarray, example: int) -> tiles.Tile:
+        image, location = divmod(example, self.locations)
+        pair = self.centre, self.place(location)
+        places = [place if place in pair else None for place in range(self.patches)]
+        return tiles.Tile(self.board(inputs, image, places), self.named(targets[example]))
 
     def logits(self, backbone: keras.Model, head: keras.Model, images: tf.Tensor) -> tf.Tensor:
         """(N, locations, locations): a row for each outer patch, in reading order."""

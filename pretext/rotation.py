@@ -19,6 +19,7 @@ class Rotation(WholeImageTask):
     """The rotation task; see `pretext.task.PretextTask` for what its parts mean."""
 
     name = "rotation"
+    chance = 1 / TURNS
 
     def head(self, features: int) -> keras.Model:
         return linear_head(features, TURNS, self.options.weight_decay)
@@ -27,6 +28,9 @@ class Rotation(WholeImageTask):
         views = turn(self.pictures(batch, training))
         targets = tf.tile(tf.range(TURNS), [tf.shape(batch["image"])[0]])
         return {"images": views}, targets
+
+    def named(self, turns: int) -> str:
+        return f"{360 // TURNS * turns}°"
 
 
 def turn(images: tf.Tensor) -> tf.Tensor:

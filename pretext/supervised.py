@@ -20,19 +20,24 @@ class Supervised(WholeImageTask):
     name = "supervised"
 
     def __init__(self, options: TaskOptions) -> None:
-        if options.num_classes == 0:
+        if options.class_names == ():
             raise ValueError(
                 "--task=supervised needs labels and the data set has none: a folder needs a "
                 "sub-folder for every class"
             )
-        if options.num_classes == 1:
+        if options.class_names is not None and len(options.class_names) == 1:
             raise ValueError(
                 "--task=supervised needs two classes to tell apart, and the data set has one"
             )
         super().__init__(options)
+        self.class_names = options.class_names or ()
+        self.chance = 1 / max(len(self.class_names), 1)
 
     def head(self, features: int) -> keras.Model:
-        return linear_head(features, self.options.num_classes, self.options.weight_decay)
+        return linear_head(features, len(self.class_names), self.options.weight_decay)
 
     def views(self, batch: Batch, training: bool) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         return {"images": self.pictures(batch, training)}, batch["label"]
+
+    def named(self, label: int) -> str:
+        return self.class_names[label]

@@ -10,6 +10,7 @@ import tensorflow as tf
 from data.images import CentralCrop
 from data.pipeline import View
 from models.layers import WeightDecay
+from pretext.tiles import Answers, Tile
 from training.options import option
 
 Batch = dict[str, tf.Tensor]
@@ -30,8 +31,8 @@ class TaskOptions:
             patch tasks has its own (`pretext.patch_task`).
         synchronized_batch_norm: of the patch tasks' head: whether the replicas of a strategy share
             their batch statistics.
-        num_classes: of supervised: how many classes the data set has, 0 if it has no labels; None
-            before the data set is opened.
+        class_names: of supervised: the data set's classes, () if it has no labels; None before the
+            data set is opened.
     """
 
     resize_size: int = option(
@@ -134,7 +135,7 @@ class TaskOptions:
     )
     weight_decay: float = 1e-4
     synchronized_batch_norm: bool = False
-    num_classes: int | None = None
+    class_names: tuple[str, ...] | None = None
 
 
 def check_embedded_views(options: TaskOptions) -> None:
@@ -153,6 +154,7 @@ class PretextTask(Protocol):
     Attributes:
         name: as in `--task`.
         metric_names: the names of what `metrics` returns.
+        chance: the first metric of a network that guesses.
         train_view: what the host cuts out of an image for training.
         pretext_view: what the host cuts out for the pretext metrics on held-out images.
         eval_view: what a probe should feed to the export: a central crop.
@@ -162,6 +164,7 @@ class PretextTask(Protocol):
 
     name: str
     metric_names: tuple[str, ...]
+    chance: float
     train_view: View
     pretext_view: View
     eval_view: CentralCrop
@@ -203,6 +206,20 @@ class PretextTask(Protocol):
 
     def metrics(self, targets: tf.Tensor, logits: tf.Tensor) -> dict[str, tf.Tensor]:
         """Values by example, each of shape (examples,); examples of one image side by side."""
+
+    def tile(self, inputs: dict[str, np.ndarray], targets: np.ndarray, example: int) -> Tile:
+        """An example as the network sees it, with what is right below.
+
+        Args:
+            inputs, targets: what `views` returned.
+            example: its number in the batch.
+        """
+
+    def overview(self, inputs: dict[str, np.ndarray], image: int) -> list[Tile]:
+        """What is shown of an image before its examples; of most tasks nothing."""
+
+    def answers(self, targets: np.ndarray, logits: np.ndarray) -> Answers:
+        """What the network makes of every example; for `metrics`' arguments."""
 
     def logits(self, backbone: keras.Model, head: keras.Model, images: tf.Tensor) -> tf.Tensor:
         """The trained network's logits for whole images; arguments as for `represent`."""

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from data import images as host
-from pretext import colour
+from pretext import colour, tiles
 from pretext.task import (
     ACCURACIES,
     Batch,
@@ -60,6 +60,16 @@ class WholeImageTask:
 
     def metrics(self, targets: tf.Tensor, logits: tf.Tensor) -> dict[str, tf.Tensor]:
         return accuracies(targets, logits)
+
+    def tile(self, inputs: dict[str, np.ndarray], targets: np.ndarray, example: int) -> tiles.Tile:
+        picture = tiles.from_signed(inputs["images"][example])
+        return tiles.Tile(picture, self.named(targets[example]))
+
+    def overview(self, inputs: dict[str, np.ndarray], image: int) -> list[tiles.Tile]:
+        return []
+
+    def answers(self, targets: np.ndarray, logits: np.ndarray) -> tiles.Answers:
+        return tiles.of_softmax(targets, logits, self.named)
 
     def logits(self, backbone: keras.Model, head: keras.Model, images: tf.Tensor) -> tf.Tensor:
         return head({"pre_logits": self.represent(backbone, images, training=False)["pre_logits"]})

@@ -6,7 +6,7 @@ import pretext
 from data import images
 from tests.pretext import tiny
 
-OPTIONS = pretext.TaskOptions(resize_size=40, crop_size=36, num_classes=5)
+OPTIONS = pretext.TaskOptions(resize_size=40, crop_size=36, class_names=tuple("abcde"))
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,9 @@ def test_head_has_an_output_for_every_class(task):
 def test_augmentation_is_a_choice():
     inception = pretext.build("supervised", OPTIONS)
     assert inception.train_view == images.InceptionCrop(36)
-    crop = pretext.build("supervised", pretext.TaskOptions(40, 36, "crop", num_classes=5))
+    crop = pretext.build(
+        "supervised", pretext.TaskOptions(40, 36, "crop", class_names=tuple("abcde"))
+    )
     assert crop.train_view == images.RandomCrop(40, 36)
     assert crop.draws == 0
     batch = tiny.batch(crop)
@@ -64,10 +66,10 @@ def test_whole_images_are_scaled(task):
 
 def test_images_without_labels_get_one_line():
     with pytest.raises(ValueError, match="needs labels and the data set has none") as raised:
-        pretext.build("supervised", pretext.TaskOptions(num_classes=0))
+        pretext.build("supervised", pretext.TaskOptions(class_names=()))
     assert "\n" not in str(raised.value)
 
 
 def test_one_class_is_nothing_to_tell_apart():
     with pytest.raises(ValueError, match=r"--task=supervised needs two classes .* has one$"):
-        pretext.build("supervised", pretext.TaskOptions(num_classes=1))
+        pretext.build("supervised", pretext.TaskOptions(class_names=("a",)))
