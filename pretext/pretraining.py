@@ -13,12 +13,14 @@ from data import pipeline
 from data.records import Records
 from data.service import DataService
 from data.unreadable import UnreadableImages
+from pretext import sheets
 from pretext.task import Batch
 from pretext.trainer import PretextTrainer, Steps
 from training import workers
 from training.loop import Settings
 from training.metrics import MetricSums
 from training.options import option
+from training.pictures import Pictures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +111,7 @@ class Pretraining:
             log_every_steps=options.log_every_steps,
             checkpoint_every_steps=options.checkpoint_every_steps,
             tensorboard=True,
+            pictures=Pictures(self._sheet, {self.task.metric_names[0]: self.task.chance}),
             profile=options.profile,
         )
         held_out = [f"val_{name}" for name in self.task.metric_names]
@@ -191,6 +194,12 @@ class Pretraining:
         """The task's first metric, on training and on held-out images."""
         first = self.task.metric_names[0]
         return {name: f"{row[name]:.3f}" for name in row if name.endswith(first)}
+
+    def _sheet(self, batch: Batch) -> np.ndarray:
+        """A batch as the network sees it, of several replicas the first one's part."""
+        of_replicas = self.strategy.experimental_local_results
+        first = {name: of_replicas(value)[0] for name, value in batch.items()}
+        return np.asarray(sheets.batch_sheet(self.task, first))
 
     def _check_validation_images(self) -> None:
         """Looks for an image that can be used.

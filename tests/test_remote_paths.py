@@ -94,8 +94,8 @@ def test_pretraining_on_imagenet_and_probing_on_places205(tmp_path):
     assert done.returncode == 0, done.stderr
     left = json.loads(done.stdout.splitlines()[-1])
     assert left["files"]["sheets"] == ["places.png"]
-    run = ["checkpoints", "flags.cfg", "metrics.csv", "saved_model", "tensorboard"]
-    assert left["files"]["run"] == run
+    run = ["checkpoints", "flags.cfg", "metrics.csv", "saved_model", "task.png", "tensorboard"]
+    assert left["files"]["run"] == [*run, "training.png"]
     assert {"flags.cfg", "results.json", "accuracy_by_layer.png"} <= set(left["files"]["probe"])
     assert len(left["metrics"].splitlines()) == 1 + 3
     results = left["results"]

@@ -16,9 +16,10 @@ import tensorflow as tf
 from etils import epath
 from tqdm import tqdm
 
-from training import interruption, strategies, workers
+from training import curves, interruption, strategies, workers
 from training.checkpoints import Checkpoints
-from training.metrics import MetricsFile, MetricSums
+from training.metrics import MetricsFile, MetricSums, read_metrics
+from training.pictures import PictureFiles, Pictures
 from training.profiler import Profiler
 
 Batches = Iterator[Any]
@@ -34,7 +35,8 @@ class Settings:
         epochs: how many epochs there are.
         log_every_steps: steps between two rows of metrics.csv; the end of an epoch has one, too.
         checkpoint_every_steps: steps between two checkpoints; the end of the run has one, too.
-        tensorboard: whether TensorBoard gets the rows, too.
+        tensorboard: whether TensorBoard gets the rows and pictures, too.
+        pictures: what task.png and training.png are drawn from; None for a run without them.
         profile: whether a few steps are recorded for TensorBoard's profiler.
     """
 
@@ -44,6 +46,7 @@ class Settings:
     log_every_steps: int
     checkpoint_every_steps: int
     tensorboard: bool = False
+    pictures: Pictures | None = None
     profile: bool = False
 
 
@@ -108,7 +111,7 @@ class Loop:
     Args:
         learner: made in the strategy's scope.
         strategy: what its steps run on.
-        workdir: the run directory; gets `checkpoints/`, `metrics.csv` and `tensorboard/`.
+        workdir: the run directory; gets `checkpoints/`, `metrics.csv`, `tensorboard/`, pictures.
 
     Raises:
         ValueError: there are checkpoints and none is whole, or the machines that take part have
@@ -145,6 +148,7 @@ class Loop:
         self._tensorboard = None
         if self.is_chief and self.settings.tensorboard:
             self._tensorboard = tf.summary.create_file_writer(self._tensorboard_directory)
+        self._picture_files = PictureFiles(workdir, self._tensorboard)
         self._validated = False
 
     @property
@@ -180,6 +184,10 @@ class Loop:
         first = self.step + 1
         row: dict[str, float] = {}
         batches = learner.batches(self.step) if first <= self.total_steps else iter(())
+        pictures = settings.pictures if self.is_chief else None
+        # Without a checkpoint, what is there may be of a run with other flags.
+        if pictures and not (self.step and self._picture_files.path("task").exists()):
+            batches = self._drawn(batches, pictures)
         profiler = Profiler(self.step, self.total_steps, self._tensorboard_directory)
         profiles = settings.profile and self.is_chief
         bar = tqdm(
@@ -243,6 +251,8 @@ class Loop:
             self._validated = True
         if self.is_chief:
             self.metrics_file.append(row)
+        if self.is_chief and self.settings.pictures and step % self.settings.steps_per_epoch == 0:
+            self._draw_curves(step, self.settings.pictures)
         if self._tensorboard:
             with self._tensorboard.as_default(step=step):
                 for name, value in (row | {f"{learner.unit}_per_second": per_second}).items():
@@ -251,6 +261,17 @@ class Loop:
             self._tensorboard.flush()
         learner.sums.reset()
         return row
+
+    def _drawn(self, batches: Batches, pictures: Pictures) -> Batches:
+        """The same batches, the first of which is drawn before it is used."""
+        held = [next(batches)]
+        self._picture_files.leave("task", lambda: pictures.batch(held[0]), self.step)
+        yield held.pop()  # No reference stays, which would keep it in memory.
+        yield from batches
+
+    def _draw_curves(self, step: int, pictures: Pictures) -> None:
+        rows = read_metrics(self.metrics_file.path)
+        self._picture_files.leave("training", lambda: curves.draw(rows, pictures.chance), step)
 
     def _save(self, step: int) -> None:
         """Writes a checkpoint of the state after a step, which is this one, if all of it is finite.

@@ -9,8 +9,8 @@ MARKS = (
     {"comparison.csv", "comparison.png"},  # eval.py --compare
     {"index.html", "index.md"},  # study.py --report
 )
-# The pictures that eval.py leaves beside its other files.
-PICTURES = ("accuracy_by_layer.png", "comparison.png")
+# The pictures that train.py, pretext.preview and eval.py leave beside the files of a run.
+PICTURES = ("task.png", "training.png", "answers.png", "accuracy_by_layer.png", "comparison.png")
 
 
 def is_own(files: Collection[str]) -> bool:

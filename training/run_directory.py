@@ -4,7 +4,9 @@ WORKDIR/flags.cfg      the run's flags; `train.py --flagfile=WORKDIR/flags.cfg` 
 WORKDIR/lock           empty; locked by the run that is active here
 WORKDIR/metrics.csv    a row for every logged step
 WORKDIR/checkpoints/   weights, optimiser and step
-WORKDIR/tensorboard/   the same metrics for TensorBoard
+WORKDIR/task.png       the first batch as the network sees it; written once
+WORKDIR/training.png   the metrics by epoch, drawn anew after each
+WORKDIR/tensorboard/   the same metrics and pictures for TensorBoard
 WORKDIR/saved_model/   the export; complete, and present once the run is finished
 WORKDIR/backbone.keras the backbone as Keras' own file, with --export_keras
 """
@@ -14,7 +16,7 @@ import os
 import tensorflow as tf
 from etils import epath
 
-from training import locks, paths, regular_files
+from training import locks, own_directories, paths, regular_files
 from training.error_lines import reason, writing
 
 # Files that describe what they belong to, and are ignored by any other run: not results.
@@ -121,11 +123,11 @@ def _some(differ: list[str], at_most: int = 8) -> str:
 def has_begun(directory: epath.Path) -> bool:
     """Whether a run's directory holds any result that could be lost.
 
-    Flags, the lock, TensorBoard's copies, empty and incomplete files, metrics.csv without a row and
-    files that describe what they belong to are not results.
+    Flags, the lock, TensorBoard's copies, pictures, empty and incomplete files, metrics.csv without
+    a row and files that describe what they belong to are not results.
     """
     for path in directory.iterdir():
-        if path.name in SELF_DESCRIBED or "incomplete" in path.name:
+        if path.name in (*SELF_DESCRIBED, *own_directories.PICTURES) or "incomplete" in path.name:
             continue
         if path.is_dir():
             if has_begun(path):
@@ -138,13 +140,13 @@ def has_begun(directory: epath.Path) -> bool:
     return False
 
 
-def write_whole(path: epath.Path, text: str) -> None:
+def write_whole(path: epath.Path, content: str | bytes) -> None:
     """Writes a file atomically: it is never seen half written, not even after a power failure."""
     beside = path.with_name(path.name + ".incomplete")
     with writing(path):
         try:
             beside.unlink(missing_ok=True)  # It may be a fifo, which would wait for a reader.
-            _write_through(beside, text.encode())
+            _write_through(beside, content.encode() if isinstance(content, str) else content)
             tf.io.gfile.rename(str(beside), str(path), overwrite=True)
         except (OSError, tf.errors.OpError):
             beside.unlink(missing_ok=True)  # It takes space, which may be short.

@@ -110,7 +110,7 @@ def test_what_the_programs_wrote_is_not_read(tmp_path):
 
 
 def test_a_run_in_the_root_leaves_the_images_there(tmp_path):
-    touch(tmp_path, "flags.cfg", "accuracy_by_layer.png", "1.jpg", "a/2.jpg")
+    touch(tmp_path, "flags.cfg", *own_directories.PICTURES, "1.jpg", "a/2.jpg")
     assert paths(listing.find_images(str(tmp_path))) == ["1.jpg", "a/2.jpg"]
 
 

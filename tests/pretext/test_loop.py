@@ -1,5 +1,6 @@
 """The loop's way through interruptions, full disks and losses that are not finite."""
 
+import dataclasses
 import pathlib
 
 import keras
@@ -17,6 +18,7 @@ from tests.pretext import tiny
 from training import interruption
 from training.loop import Loop
 from training.momentum import Momentum
+from training.pictures import Pictures
 
 STEPS = 8  # Two epochs of four.
 
@@ -135,9 +137,39 @@ def test_not_finite(make_loop, tmp_path, checkpoint_every_steps, message):
     assert tf.train.latest_checkpoint(tmp_path / "run" / "checkpoints").endswith("ckpt-4")
 
 
+def test_pictures_change_nothing_and_are_drawn_once_or_at_every_epoch(
+    undisturbed, make_loop, tmp_path, monkeypatch
+):
+    made = undisturbed.metrics_file.path.parent
+    for name in ("task.png", "training.png"):
+        assert (made / name).read_bytes().startswith(b"\x89PNG")
+
+    def fail(batch: object) -> np.ndarray:
+        raise RuntimeError("cannot draw")
+
+    # A run that cannot draw, stopped after its second step.
+    workdir = tmp_path / "undrawn"
+    loop = make_loop(workdir)
+    loop.settings = dataclasses.replace(loop.settings, pictures=Pictures(fail, None))
+    with monkeypatch.context() as patched:
+        stop_at(patched, 2)
+        with pytest.raises(interruption.Interrupted):
+            loop.run()
+    assert not (workdir / "task.png").exists()
+    # What is there is left as it is, by a run that goes on.
+    (workdir / "task.png").write_bytes(b"drawn before")
+    (workdir / "training.png").write_bytes(b"drawn before")
+    last = make_loop(workdir)
+    last.run()
+    assert_same(last, undisturbed)
+    assert (workdir / "task.png").read_bytes() == b"drawn before"
+    assert (workdir / "training.png").read_bytes() == (made / "training.png").read_bytes()
+
+
 def test_no_room(undisturbed, make_loop, tmp_path):
     workdir = tmp_path / "full"
     loop = make_loop(workdir)
+    loop.settings = dataclasses.replace(loop.settings, pictures=None)  # They would come first.
     with no_files_larger_than(20_000), pytest.raises(OSError, match="ckpt-3 could not be written:"):
         loop.run()
     assert not any((workdir / "checkpoints").iterdir())
