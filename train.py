@@ -22,6 +22,7 @@ from data.service import DataService
 from pretext import model_card, network_size, precision, recipes, run_summary
 from pretext.export import ExportOptions, export, export_keras, is_whole, is_whole_keras_file
 from pretext.network import NetworkOptions, build_backbone
+from pretext.options import GROUPS, RunOptions
 from pretext.pretraining import Pretraining, PretrainingOptions
 from pretext.trainer import PretextTrainer
 from training import (
@@ -36,34 +37,10 @@ from training import (
 )
 from training.loop import Loop
 from training.momentum import Momentum
-from training.options import option
 from training.schedule import ScheduleOptions
 from training.strategies import DeviceOptions
 
 
-@dataclasses.dataclass(frozen=True)
-class RunOptions:
-    """What is run, where, and on which images."""
-
-    workdir: str | None = option(
-        None, "The run's directory: checkpoints, metrics, export.", may_differ=True, path=True
-    )
-    task: str = option("rotation", f"The pretext task: {', '.join(pretext.TASKS)}.")
-    train_split: str = option("train", "The split to train on: train, trainval, …")
-    val_split: str = option("val", "The split for the pretext metrics after every epoch.")
-
-
-GROUPS = (
-    RunOptions,
-    DataOptions,
-    ServiceOptions,
-    pretext.TaskOptions,
-    NetworkOptions,
-    PretrainingOptions,
-    ScheduleOptions,
-    DeviceOptions,
-    ExportOptions,
-)
 options.define(*GROUPS)
 
 

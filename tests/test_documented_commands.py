@@ -25,7 +25,10 @@ from tests.studies import synthetic
 
 PAGES = documented.pages()
 COMMENTED = sorted([*ROOT.glob("configs/**/*.cfg"), *ROOT.glob("configs/**/*.sh")])
-PROGRAMS = ("train.py", "eval.py", "study.py", "-m data.prepare", "examples/finetune.py")
+PROGRAMS = (
+    *("train.py", "eval.py", "study.py"),
+    *("-m data.prepare", "-m pretext.preview", "examples/finetune.py"),
+)
 BENCHMARKS = tuple(
     f"-m benchmarks.{file.stem}"
     for file in sorted((ROOT / "benchmarks").glob("*.py"))
@@ -42,6 +45,8 @@ PRETRAINING = (
 RUN = {
     "train.py --workdir=runs/rotation --task=rotation": PRETRAINING,
     "train.py --flagfile=runs/rotation/flags.cfg": "",
+    "-m pretext.preview --task=jigsaw": "--resize_size=40 --crop_size=36 --patch_size=10",
+    "-m pretext.preview --flagfile=runs/rotation/flags.cfg": "--images=8",
     "eval.py --saved_model=runs/rotation/saved_model --workdir=runs/rotation_probe": (
         "--layers=block4,pre_logits --l2=1e-3"
     ),
@@ -187,6 +192,8 @@ def test_what_can_be_run_runs(place):
         assert "Traceback" not in done.output, f"{' '.join(words)}\n{done.output[-3000:]}"
     for left in ("rotation", "cifar10"):
         assert (place / "runs" / left / "saved_model" / "saved_model.pb").exists()
+    for left in ("task.png", "runs/rotation/task.png", "runs/rotation/answers.png"):
+        assert (place / left).read_bytes().startswith(b"\x89PNG")
     assert (place / "docs" / "study" / "index.html").exists()
     assert (place / "layers" / "pre_logits.npy").exists()
 
