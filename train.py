@@ -19,12 +19,21 @@ import pretext
 from data import overlap, pipeline
 from data.options import DataOptions, ServiceOptions
 from data.service import DataService
-from pretext import model_card, network_size, precision, recipes, run_summary
+from pretext import (
+    initial_weights,
+    model_card,
+    network_size,
+    precision,
+    recipes,
+    run_summary,
+)
 from pretext.export import ExportOptions, export, export_keras, is_whole, is_whole_keras_file
+from pretext.initial_weights import InitialWeightsOptions
 from pretext.network import NetworkOptions, build_backbone
 from pretext.pretraining import Pretraining, PretrainingOptions
 from pretext.trainer import PretextTrainer
 from training import (
+    between_workers,
     command_line,
     devices,
     locks,
@@ -59,6 +68,7 @@ GROUPS = (
     ServiceOptions,
     pretext.TaskOptions,
     NetworkOptions,
+    InitialWeightsOptions,
     PretrainingOptions,
     ScheduleOptions,
     DeviceOptions,
@@ -96,6 +106,12 @@ def main(argv: list[str]) -> None:
         logging.warning("--%s does not apply to --task=%s and is ignored", name, run.task)
     pretext.build(run.task, task_options)  # Reports a wrong flag before a data set is opened.
     workdir = run_directory.locate(run.workdir)
+    saved_model, keras_file = workdir / "saved_model", workdir / "backbone.keras"
+    with_saved_model = not is_whole(saved_model)
+    with_keras_file = exported.export_keras and not is_whole_keras_file(keras_file)
+    is_finished = not with_saved_model and not with_keras_file
+    begins = initial_weights.is_needed(workdir, is_finished)
+    start = initial_weights.resolve(options.read(InitialWeightsOptions), workdir, begins)
     if decoding.data_service:
         service = DataService(decoding.data_service, decoding.data_service_jobs)
         service.check()
@@ -107,8 +123,18 @@ def main(argv: list[str]) -> None:
         network = dataclasses.replace(
             network, precision=precision.resolve(network.precision, strategy, workdir)
         )
+        initial_weights.check_same_everywhere(start, between_workers.of(strategy))
     flag_texts = options.texts(
-        run, data_options, decoding, task_options, network, loop, schedule, hardware, exported
+        run,
+        data_options,
+        decoding,
+        task_options,
+        network,
+        start,
+        loop,
+        schedule,
+        hardware,
+        exported,
     )
     strategies.check_batch_size(strategy, loop.batch_size, loop.gradient_accumulation)
     if loop.jit:
@@ -144,6 +170,8 @@ def main(argv: list[str]) -> None:
     ):
         loss_scale = precision.LossScale() if network.precision == "float16" else None
         trainer = PretextTrainer(task, backbone(), replicas, loss_scale)
+        if start.initial_weights and begins:
+            initial_weights.load(start.initial_weights, trainer.backbone)
         if loop.epochs:
             steps = pipeline.steps_per_epoch(training, loop.batch_size)
             rate = schedule.in_steps(loop.batch_size, steps)
@@ -155,11 +183,7 @@ def main(argv: list[str]) -> None:
     if is_chief:
         may_differ = options.may_differ(*GROUPS, chosen=run.task)
         run_directory.claim(run.workdir, flag_texts, may_differ)
-    saved_model = workdir / "saved_model"
-    keras_file = workdir / "backbone.keras"
-    with_keras_file = exported.export_keras and not is_whole_keras_file(keras_file)
-    with_saved_model = not is_whole(saved_model)
-    if not with_saved_model and not with_keras_file:
+    if is_finished:
         print(f"{saved_model} is already there: this run is finished; delete it to export again")
         return
 
@@ -177,6 +201,7 @@ def main(argv: list[str]) -> None:
                 trainer=trainer,
                 export_precision=exported.export_precision,
                 export_keras=exported.export_keras,
+                initial_weights=(start.initial_weights or "") if begins else "",
             )
             run_summary.show(summary, strategy, network.precision, workdir)
         pretraining = Pretraining(trainer, strategy, loop, training, validation)

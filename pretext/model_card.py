@@ -18,7 +18,7 @@ from pretext.task import PretextTask, Representations
 
 TEMPLATE = pathlib.Path(__file__).with_name("model_card.md")
 # Paths on the machine that trained are private.
-PATHS = ("workdir", "data_dir", "permutations_file")
+PATHS = ("workdir", "data_dir", "permutations_file", "initial_weights")
 SAMPLES = 4
 
 
@@ -29,7 +29,7 @@ class Run:
     Attributes:
         flags: value by flag name, as in `flags.cfg`; `dataset`, `train_split` and `val_split` among
             them.
-        updates: the number of updates; 0 for an untrained network.
+        updates: the number of updates; 0 for a network that is not trained here.
         train_images: the number of images that it was trained on.
         metrics: the last pretext metrics on the validation images, by name (`val_accuracy`, …).
         validation_images: the number of validation images.
@@ -42,6 +42,11 @@ class Run:
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     validation_images: int = 0
     shared_images: int = 0
+
+    @property
+    def source(self) -> str:
+        """The fingerprint of the export whose backbone it began with; empty for random weights."""
+        return self.flags.get("initial_weights_fingerprint", "")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,19 +144,30 @@ def _trained(task: PretextTask, run: Run | None) -> str:
     if run is None:
         return task.name
     if not run.updates:
-        return f"untrained ({task.name})"
+        return f"{'initialised from another export' if run.source else 'untrained'} ({task.name})"
     return f"{task.name} on {run.flags['dataset']}"
 
 
 def _data(run: Run | None) -> str:
     if run is None:
         return "not recorded"
-    if not run.updates:
-        return "none; the weights are the initial ones"
     flags = run.flags
-    return (
+    images = (
         f"{flags['dataset']}, {run.train_images:,} images of split {flags['train_split']}; "
         f"measured on split {flags['val_split']}; {run.updates:,} updates"
+    )
+    if not run.updates:
+        images = "none" if run.source else "none; the weights are the initial ones"
+    return images + (_source(run) if run.source else "")
+
+
+def _source(run: Run) -> str:
+    """Which part of the network the run did not begin with by itself."""
+    verb = "began with" if run.updates else "has"
+    return (
+        f"; the backbone {verb} the weights of an export with the fingerprint {run.source}, whose "
+        "own card says what it was trained on; the head of the pretext task "
+        + ("began anew" if run.updates else "is untrained")
     )
 
 

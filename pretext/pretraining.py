@@ -42,7 +42,8 @@ class PretrainingOptions:
     )
     epochs: int = option(
         35,
-        "Passes over the training images; 0 exports untrained weights.",
+        "Passes over the training images; 0 exports untrained weights, or those of "
+        "--initial_weights.",
         minimum=0,
         maximum=1_000_000,
     )
