@@ -29,6 +29,7 @@ from pretext import (
 )
 from pretext.export import ExportOptions, export, export_keras, is_whole, is_whole_keras_file
 from pretext.initial_weights import InitialWeightsOptions
+from pretext.monitor import Monitor, MonitorOptions
 from pretext.network import NetworkOptions, build_backbone
 from pretext.pretraining import Pretraining, PretrainingOptions
 from pretext.trainer import PretextTrainer
@@ -70,6 +71,7 @@ GROUPS = (
     NetworkOptions,
     InitialWeightsOptions,
     PretrainingOptions,
+    MonitorOptions,
     ScheduleOptions,
     DeviceOptions,
     ExportOptions,
@@ -99,6 +101,7 @@ def main(argv: list[str]) -> None:
         synchronized_batch_norm=network.synchronized_batch_norm,
     )
     loop = options.read(PretrainingOptions, auto, max_bad_fraction=data_options.max_bad_fraction)
+    monitoring = options.read(MonitorOptions)
     schedule = options.read(ScheduleOptions, auto)
     hardware = options.read(DeviceOptions)
     exported = options.read(ExportOptions)
@@ -124,18 +127,8 @@ def main(argv: list[str]) -> None:
             network, precision=precision.resolve(network.precision, strategy, workdir)
         )
         initial_weights.check_same_everywhere(start, between_workers.of(strategy))
-    flag_texts = options.texts(
-        run,
-        data_options,
-        decoding,
-        task_options,
-        network,
-        start,
-        loop,
-        schedule,
-        hardware,
-        exported,
-    )
+    groups = (run, data_options, decoding, task_options, network, start, loop, monitoring, schedule)
+    flag_texts = options.texts(*groups, hardware, exported)
     strategies.check_batch_size(strategy, loop.batch_size, loop.gradient_accumulation)
     if loop.jit:
         strategies.check_compilation(
@@ -157,6 +150,9 @@ def main(argv: list[str]) -> None:
         task.check_batch(loop.batch_size // replicas // loop.gradient_accumulation, replicas)
         pipeline.check_first(training, task.train_view)
         pipeline.check_first(validation, task.pretext_view)
+    monitor = None
+    if loop.epochs and monitoring.monitor_every_epochs:
+        monitor = Monitor(monitoring, task, validation, loop.seed, loop.epochs)
 
     def backbone() -> keras.Model:
         return build_backbone(task, network, task_options.crop_size)
@@ -170,12 +166,12 @@ def main(argv: list[str]) -> None:
     ):
         loss_scale = precision.LossScale() if network.precision == "float16" else None
         trainer = PretextTrainer(task, backbone(), replicas, loss_scale)
-        if start.initial_weights and begins:
-            initial_weights.load(start.initial_weights, trainer.backbone)
         if loop.epochs:
             steps = pipeline.steps_per_epoch(training, loop.batch_size)
             rate = schedule.in_steps(loop.batch_size, steps)
             trainer.compile(optimizer=Momentum(rate, skip_nan=loss_scale is not None))
+    if start.initial_weights and begins:
+        initial_weights.load(start.initial_weights, trainer.backbone)
 
     # ---------------------------------------------------------------- run directory
     # Last of the checks, so that a run that cannot start leaves nothing behind.
@@ -204,7 +200,7 @@ def main(argv: list[str]) -> None:
                 initial_weights=(start.initial_weights or "") if begins else "",
             )
             run_summary.show(summary, strategy, network.precision, workdir)
-        pretraining = Pretraining(trainer, strategy, loop, training, validation)
+        pretraining = Pretraining(trainer, strategy, loop, training, validation, monitor)
         training_loop = Loop(pretraining, strategy, workdir)
         training_loop.run()
         training_run = dataclasses.replace(

@@ -33,6 +33,7 @@ class Exemplar:
 
     name = "exemplar"
     metric_names = ("retrieval",)
+    chance = 1 / CANDIDATES
 
     def __init__(self, options: TaskOptions) -> None:
         if options.views_per_image < 2:

@@ -104,7 +104,8 @@ def load(path: str, backbone: keras.Model) -> None:
 
     Args:
         path: the export.
-        backbone: the run's, in any precision, under any strategy.
+        backbone: the run's, in any precision; to be called outside of its strategy's scope, so
+            that the export is read into the host's memory alone.
 
     Raises:
         ValueError: the export cannot be read, or is of another architecture, width or size; one

@@ -34,6 +34,7 @@ class Jigsaw(PatchTask):
                 f"--permutations_per_image={options.permutations_per_image} must be between 1 and "
                 f"--permutations={options.permutations}"
             )
+        self.chance = 1 / options.permutations
         self.draws += options.permutations
         self.constants = {"permutations": self.permutations}
 

@@ -13,6 +13,7 @@ from data import pipeline
 from data.records import Records
 from data.service import DataService
 from data.unreadable import UnreadableImages
+from pretext.monitor import Monitor
 from pretext.task import Batch
 from pretext.trainer import PretextTrainer, Steps
 from training import workers
@@ -83,6 +84,7 @@ class Pretraining:
         options: see `PretrainingOptions`.
         training: the records to train on.
         validation: the records for the pretext metrics at the end of every epoch.
+        monitor: what else is measured there; None for nothing.
     """
 
     unit = "images"
@@ -94,6 +96,7 @@ class Pretraining:
         options: PretrainingOptions,
         training: Records,
         validation: Records,
+        monitor: Monitor | None = None,
     ) -> None:
         self.trainer = trainer
         self.task = trainer.task
@@ -101,6 +104,7 @@ class Pretraining:
         self.options = options
         self.training = training
         self.validation = validation
+        self.monitor = monitor
         self.unreadable = (UnreadableImages(), UnreadableImages())
         self.name = self.task.name
         self.settings = Settings(
@@ -113,7 +117,7 @@ class Pretraining:
             profile=options.profile,
         )
         held_out = [f"val_{name}" for name in self.task.metric_names]
-        self.columns = [*trainer.metric_names, *held_out]
+        self.columns = [*trainer.metric_names, *held_out, *(monitor.columns if monitor else ())]
         self.optimizer = trainer.optimizer
         # Other machines take part in making variables, too.
         with workers.lost_worker_explained(strategy), strategy.scope():
@@ -121,6 +125,10 @@ class Pretraining:
             self.steps = Steps(
                 trainer, strategy, self.sums, options.gradient_accumulation, options.jit
             )
+            if monitor:
+                monitor.start(
+                    trainer, strategy, options.batch_size // options.gradient_accumulation
+                )
         self.state = {"weights": [variable.value for variable in trainer.variables]}
         if trainer.loss_scale is not None:
             self.state["loss_scale"] = trainer.loss_scale.variables
@@ -161,6 +169,8 @@ class Pretraining:
     def validate(self, safe_point: Callable[[], None]) -> dict[str, float]:
         """The task's metrics on the validation split, by name with `val_` before it.
 
+        And what the monitor measures, where that is due.
+
         Raises:
             ValueError: no image of the split can be read.
         """
@@ -174,7 +184,11 @@ class Pretraining:
         examples = totals.pop("examples")
         if not examples:
             self._no_validation_image()
-        return {f"val_{name}": value / examples for name, value in totals.items()}
+        row = {f"val_{name}": value / examples for name, value in totals.items()}
+        epoch = int(self.optimizer.iterations.numpy()) // self.settings.steps_per_epoch
+        if self.monitor and self.monitor.is_due(epoch):
+            row |= self.monitor.measure(epoch, row, safe_point)
+        return row
 
     def divergence(self, step: int) -> tuple[str, str] | None:
         """See `training.loop.Learner`."""

@@ -26,6 +26,7 @@ class RelativePatchLocation(PatchTask):
         super().__init__(options)
         patches.check_centre(self.patches)
         self.locations = self.patches - 1
+        self.chance = 1 / self.locations
 
     def head(self, features: int) -> keras.Model:
         pre_logits = keras.Input((features,), name="pre_logits")

@@ -19,6 +19,7 @@ class Rotation(WholeImageTask):
     """The rotation task; see `pretext.task.PretextTask` for what its parts mean."""
 
     name = "rotation"
+    chance = 1 / TURNS
 
     def head(self, features: int) -> keras.Model:
         return linear_head(features, TURNS, self.options.weight_decay)

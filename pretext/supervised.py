@@ -30,6 +30,7 @@ class Supervised(WholeImageTask):
                 "--task=supervised needs two classes to tell apart, and the data set has one"
             )
         super().__init__(options)
+        self.chance = 1 / (options.num_classes or 1)
 
     def head(self, features: int) -> keras.Model:
         return linear_head(features, self.options.num_classes, self.options.weight_decay)

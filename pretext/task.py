@@ -153,6 +153,7 @@ class PretextTask(Protocol):
     Attributes:
         name: as in `--task`.
         metric_names: the names of what `metrics` returns.
+        chance: the first metric of a network that guesses.
         train_view: what the host cuts out of an image for training.
         pretext_view: what the host cuts out for the pretext metrics on held-out images.
         eval_view: what a probe should feed to the export: a central crop.
@@ -162,6 +163,7 @@ class PretextTask(Protocol):
 
     name: str
     metric_names: tuple[str, ...]
+    chance: float
     train_view: View
     pretext_view: View
     eval_view: CentralCrop

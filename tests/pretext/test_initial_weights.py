@@ -56,7 +56,7 @@ def runs(photos, tmp_path_factory) -> tuple[pathlib.Path, dict[str, Done]]:
     return root, dict(zip(names, forked.run(commands, root), strict=True))
 
 
-def weights(saved_model: pathlib.Path) -> list[np.ndarray]:
+def weights(saved_model: pathlib.Path | str) -> list[np.ndarray]:
     return [variable.numpy() for variable in models.load(str(saved_model)).variables]
 
 
@@ -117,6 +117,16 @@ def test_a_restart_does_not_need_the_source(runs):
         np.testing.assert_array_equal(one, other)
     assert "the head begins anew" in done["warm"].output
     assert "the head begins anew" not in done["warm again"].output
+
+
+def test_every_device_gets_the_weights(runs, mirrored):
+    source = str(runs[0] / "gone" / "saved_model")
+    with mirrored.scope():
+        network = tiny.network(name="resnet50_v2")
+    initial_weights.load(source, network)
+    for variable, expected in zip(network.variables, weights(source), strict=True):
+        for value in mirrored.experimental_local_results(variable.value):
+            np.testing.assert_array_equal(value, expected)
 
 
 def test_what_is_refused(runs):
