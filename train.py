@@ -19,13 +19,23 @@ import pretext
 from data import overlap, pipeline
 from data.options import DataOptions, ServiceOptions
 from data.service import DataService
-from pretext import model_card, network_size, precision, recipes, run_summary
+from pretext import (
+    initial_weights,
+    model_card,
+    network_size,
+    precision,
+    recipes,
+    run_summary,
+)
 from pretext.export import ExportOptions, export, export_keras, is_whole, is_whole_keras_file
+from pretext.initial_weights import InitialWeightsOptions
+from pretext.monitor import Monitor, MonitorOptions
 from pretext.network import NetworkOptions, build_backbone
 from pretext.options import GROUPS, RunOptions
 from pretext.pretraining import Pretraining, PretrainingOptions
 from pretext.trainer import PretextTrainer
 from training import (
+    between_workers,
     command_line,
     devices,
     locks,
@@ -66,6 +76,7 @@ def main(argv: list[str]) -> None:
         synchronized_batch_norm=network.synchronized_batch_norm,
     )
     loop = options.read(PretrainingOptions, auto, max_bad_fraction=data_options.max_bad_fraction)
+    monitoring = options.read(MonitorOptions)
     schedule = options.read(ScheduleOptions, auto)
     hardware = options.read(DeviceOptions)
     exported = options.read(ExportOptions)
@@ -73,6 +84,12 @@ def main(argv: list[str]) -> None:
         logging.warning("--%s does not apply to --task=%s and is ignored", name, run.task)
     pretext.build(run.task, task_options)  # Reports a wrong flag before a data set is opened.
     workdir = run_directory.locate(run.workdir)
+    saved_model, keras_file = workdir / "saved_model", workdir / "backbone.keras"
+    with_saved_model = not is_whole(saved_model)
+    with_keras_file = exported.export_keras and not is_whole_keras_file(keras_file)
+    is_finished = not with_saved_model and not with_keras_file
+    begins = initial_weights.is_needed(workdir, is_finished)
+    start = initial_weights.resolve(options.read(InitialWeightsOptions), workdir, begins)
     if decoding.data_service:
         service = DataService(decoding.data_service, decoding.data_service_jobs)
         service.check()
@@ -84,9 +101,9 @@ def main(argv: list[str]) -> None:
         network = dataclasses.replace(
             network, precision=precision.resolve(network.precision, strategy, workdir)
         )
-    flag_texts = options.texts(
-        run, data_options, decoding, task_options, network, loop, schedule, hardware, exported
-    )
+        initial_weights.check_same_everywhere(start, between_workers.of(strategy))
+    groups = (run, data_options, decoding, task_options, network, start, loop, monitoring, schedule)
+    flag_texts = options.texts(*groups, hardware, exported)
     strategies.check_batch_size(strategy, loop.batch_size, loop.gradient_accumulation)
     if loop.jit:
         strategies.check_compilation(
@@ -108,6 +125,9 @@ def main(argv: list[str]) -> None:
         task.check_batch(loop.batch_size // replicas // loop.gradient_accumulation, replicas)
         pipeline.check_first(training, task.train_view)
         pipeline.check_first(validation, task.pretext_view)
+    monitor = None
+    if loop.epochs and monitoring.monitor_every_epochs:
+        monitor = Monitor(monitoring, task, validation, loop.seed, loop.epochs)
 
     def backbone() -> keras.Model:
         return build_backbone(task, network, task_options.crop_size)
@@ -125,6 +145,8 @@ def main(argv: list[str]) -> None:
             steps = pipeline.steps_per_epoch(training, loop.batch_size)
             rate = schedule.in_steps(loop.batch_size, steps)
             trainer.compile(optimizer=Momentum(rate, skip_nan=loss_scale is not None))
+    if start.initial_weights and begins:
+        initial_weights.load(start.initial_weights, trainer.backbone)
 
     # ---------------------------------------------------------------- run directory
     # Last of the checks, so that a run that cannot start leaves nothing behind.
@@ -132,11 +154,7 @@ def main(argv: list[str]) -> None:
     if is_chief:
         may_differ = options.may_differ(*GROUPS, chosen=run.task)
         run_directory.claim(run.workdir, flag_texts, may_differ)
-    saved_model = workdir / "saved_model"
-    keras_file = workdir / "backbone.keras"
-    with_keras_file = exported.export_keras and not is_whole_keras_file(keras_file)
-    with_saved_model = not is_whole(saved_model)
-    if not with_saved_model and not with_keras_file:
+    if is_finished:
         print(f"{saved_model} is already there: this run is finished; delete it to export again")
         return
 
@@ -154,9 +172,10 @@ def main(argv: list[str]) -> None:
                 trainer=trainer,
                 export_precision=exported.export_precision,
                 export_keras=exported.export_keras,
+                initial_weights=(start.initial_weights or "") if begins else "",
             )
             run_summary.show(summary, strategy, network.precision, workdir)
-        pretraining = Pretraining(trainer, strategy, loop, training, validation)
+        pretraining = Pretraining(trainer, strategy, loop, training, validation, monitor)
         training_loop = Loop(pretraining, strategy, workdir)
         training_loop.run()
         training_run = dataclasses.replace(

@@ -148,6 +148,12 @@ def feature_means(features: np.ndarray, workers: Workers = between_workers.ALONE
 
 
 @tf.function(autograph=False, reduce_retracing=True)
+def directions(block: tf.Tensor) -> tf.Tensor:
+    """The block's rows divided by their lengths, whose products are cosines: (R, D) float32."""
+    return tf.math.l2_normalize(tf.cast(block, tf.float32), axis=1)
+
+
+@tf.function(autograph=False, reduce_retracing=True)
 def _block_sums(block: tf.Tensor) -> tf.Tensor:
     ones = tf.ones((1, tf.shape(block)[0]))
     return transposed_matmul(block, ones)[0]

@@ -1,4 +1,4 @@
-"""`eval.py`'s results, appended to the model card that lies in an export's directory."""
+"""`eval.py`'s results on the model card in an export's directory: its text and its header."""
 
 import hashlib
 import json
@@ -10,9 +10,12 @@ from etils import epath
 
 from evaluate import coverage, report
 from evaluate.results_file import Results
+from training import front_matter, hub_datasets
 from training.run_directory import write_whole
 
 HEADING = "## Evaluation"
+INDEX = "model-index"
+DECIMALS = 4
 # Of the results, what is not a setting: it says which weights, or what came out.
 MEASURED = ("saved_model", "fingerprint", "unreadable")
 
@@ -42,14 +45,62 @@ def append(results: Results) -> None:
 
 
 def with_results(card: str, results: Results) -> str:
-    """The card's text with a section for the results, in the place of one of the same settings."""
+    """The card with a section for the results, and their accuracies in its header.
+
+    Those of the same settings are replaced. A header is left as it is if there is none as
+    `training.front_matter` writes them.
+    """
+    key = _key(results)
+    return _with_section(_with_index(card, results, key), results, key)
+
+
+def _key(results: Results) -> str:
+    """What is the same for results of the same settings."""
     settings = {
         name: value
         for name, value in results.items()
         if name not in MEASURED and "seconds" not in name
     }
     settings["layers"] = list(results["layers"])
-    key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _with_index(card: str, results: Results, key: str) -> str:
+    """The card with the results among those of its header's model index."""
+    index = front_matter.value_of(card, INDEX)
+    try:
+        (model,) = index
+        others = [each for each in model["results"] if _settings(each).get("eval.py") != key]
+    except (TypeError, ValueError, KeyError, AttributeError):
+        return card
+    model = {**model, "results": [*others, _result(results, key)]}
+    return front_matter.with_value(card, INDEX, [model])
+
+
+def _settings(result: dict) -> dict:
+    return result["dataset"].get("args", {})
+
+
+def _result(results: Results, key: str) -> dict[str, object]:
+    """The layers' accuracies as a result of the model index."""
+    said = ("train_split", "train_fraction", "probe", "l2", "resize_size", "crop_size", "pooling")
+    settings = {name: results[name] for name in said if name in results}
+    dataset = hub_datasets.described(results["dataset"], results["val_split"])
+    return {
+        "task": {"type": "image-classification", "name": f"{results['probe']} probe of each layer"},
+        "dataset": {**dataset, "args": {"eval.py": key, **settings}},
+        "metrics": [
+            {
+                "type": "accuracy",
+                "name": f"top-1 accuracy on {layer}",
+                "value": round(row["top1"], DECIMALS),
+            }
+            for layer, row in results["layers"].items()
+        ],
+    }
+
+
+def _with_section(card: str, results: Results, key: str) -> str:
     begin, end = f"<!-- eval.py {key} -->\n", f"<!-- end {key} -->\n"
     section = f"{begin}\n{_section(results)}\n{end}"
     head, found, rest = card.partition(begin)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from evaluate.features import RowBlocks, check_labels, feature_means
+from evaluate.features import RowBlocks, check_labels, directions, feature_means
 from evaluate.objective import full_float32
 from training import between_workers
 from training.between_workers import Workers
@@ -122,11 +122,11 @@ def _nearest(
     indices = np.zeros((len(features), k), np.int32)
     with full_float32():
         for train_start, train_stop in train_blocks.ranges(block_bytes=BLOCK_BYTES):
-            train_directions = _directions(train_blocks.read(train_start, train_stop))
+            train_block = directions(train_blocks.read(train_start, train_stop))
             for start, stop in blocks.ranges(block_bytes=BLOCK_BYTES):
                 nearest = _merge_nearest(
-                    _directions(blocks.read(start, stop)),
-                    train_directions,
+                    directions(blocks.read(start, stop)),
+                    train_block,
                     tf.constant(train_start),
                     tf.constant(cosines[start:stop]),
                     tf.constant(indices[start:stop]),
@@ -156,21 +156,19 @@ def _ranks(
 
 
 @tf.function(autograph=False, reduce_retracing=True)
-def _directions(block: tf.Tensor) -> tf.Tensor:
-    return tf.math.l2_normalize(tf.cast(block, tf.float32), axis=1)
-
-
-@tf.function(autograph=False, reduce_retracing=True)
 def _merge_nearest(
-    directions: tf.Tensor,
-    train_directions: tf.Tensor,
+    block: tf.Tensor,
+    train_block: tf.Tensor,
     train_start: tf.Tensor,
     cosines: tf.Tensor,
     indices: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The k nearest among those found so far, `cosines` and `indices` (M, k), and a new block."""
+    """The k nearest among those found so far, `cosines` and `indices` (M, k), and a new block.
+
+    Both blocks are of rows of length 1.
+    """
     k = tf.shape(cosines)[1]
-    products = tf.matmul(directions, train_directions, transpose_b=True)
+    products = tf.matmul(block, train_block, transpose_b=True)
     new_cosines, new_indices = tf.math.top_k(products, tf.minimum(k, tf.shape(products)[1]))
     all_cosines = tf.concat([cosines, new_cosines], axis=1)
     all_indices = tf.concat([indices, new_indices + train_start], axis=1)

@@ -2,13 +2,13 @@
 
 import contextlib
 import dataclasses
-import hashlib
 from collections.abc import Iterator
 
 import tensorflow as tf
 from absl import logging
 from etils import epath
 
+from training import fingerprints
 from training.error_lines import reason
 
 SIGNATURE = "representation"
@@ -81,7 +81,7 @@ def load(path: str) -> SavedModel:
         )
     return SavedModel(
         path=path,
-        fingerprint=_fingerprint(path),
+        fingerprint=fingerprints.of_saved_model(path),
         represent=represent,
         loaded=loaded,
         layers=tuple(sorted(represent.structured_outputs)),
@@ -179,26 +179,3 @@ def _is_of_patches(path: str) -> bool:
     except (OSError, UnicodeDecodeError, tf.errors.OpError):
         return False
     return any(f"**Pretext task**: {task}\n" in card for task in PATCH_TASKS)
-
-
-def _fingerprint(path: str) -> str:
-    try:
-        fingerprint = tf.saved_model.experimental.read_fingerprint(path)
-        if fingerprint.saved_model_checksum:  # Zero where the file is empty.
-            return fingerprint.singleprint()
-        damage = "it is empty"
-    except FileNotFoundError:
-        damage = ""  # Written by TensorFlow before 2.12.
-    except Exception as error:  # TensorFlow raises various types for damage.
-        damage = reason(error)
-    if damage:
-        logging.warning(
-            "%s/fingerprint.pb is damaged (%s): a hash of the graph and of the weights' checksums "
-            "is used instead",
-            path,
-            damage[:200],
-        )
-    # The index holds a checksum of every variable.
-    parts = [epath.Path(path) / name for name in ("saved_model.pb", "variables/variables.index")]
-    contents = b"".join(part.read_bytes() for part in parts if part.exists())
-    return hashlib.sha256(contents).hexdigest()

@@ -1,7 +1,7 @@
 """The model card: what an export is, for people who have nothing but its directory.
 
-`model_card.md` is its text, with `$` before what is filled in here. `eval.py` appends its results
-(`evaluate/model_card.py`).
+`model_card.md` is its text, with `$` before what is filled in here; before it stands the header
+that model hubs read. `eval.py` adds its results to both (`evaluate/model_card.py`).
 """
 
 import dataclasses
@@ -15,11 +15,15 @@ import tensorflow as tf
 
 from pretext.patch_task import PatchTask
 from pretext.task import PretextTask, Representations
+from training import front_matter, hub_datasets
 
 TEMPLATE = pathlib.Path(__file__).with_name("model_card.md")
 # Paths on the machine that trained are private.
-PATHS = ("workdir", "data_dir", "permutations_file")
+PATHS = ("workdir", "data_dir", "permutations_file", "initial_weights", "monitor_data_dir")
 SAMPLES = 4
+# Whoever publishes the weights has to state their licence: the images decide, not the code.
+LICENSE = "unknown"
+DECIMALS = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Run:
     Attributes:
         flags: value by flag name, as in `flags.cfg`; `dataset`, `train_split` and `val_split` among
             them.
-        updates: the number of updates; 0 for an untrained network.
+        updates: the number of updates; 0 for a network that is not trained here.
         train_images: the number of images that it was trained on.
         metrics: the last pretext metrics on the validation images, by name (`val_accuracy`, …).
         validation_images: the number of validation images.
@@ -42,6 +46,11 @@ class Run:
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     validation_images: int = 0
     shared_images: int = 0
+
+    @property
+    def source(self) -> str:
+        """The fingerprint of the export whose backbone it began with; empty for random weights."""
+        return self.flags.get("initial_weights_fingerprint", "")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +127,7 @@ def write(
     view = task.eval_view
     size = backbone.input.shape[1]
     resize = f"the smaller side resized by area to {view.resize_size} pixels, then "
-    return string.Template(TEMPLATE.read_text()).substitute(
+    text = string.Template(TEMPLATE.read_text()).substitute(
         architecture=backbone.name,
         trained=_trained(task, run),
         task=task.name,
@@ -133,25 +142,77 @@ def write(
         patches=_patches(task),
         flags=_flags(run),
     )
+    return front_matter.header(_metadata(task, backbone, run)) + text
+
+
+def _metadata(task: PretextTask, backbone: keras.Model, run: Run | None) -> dict[str, object]:
+    """The header, as https://github.com/huggingface/hub-docs/blob/main/modelcard.md defines it."""
+    learned = "supervised-learning" if task.name == "supervised" else "self-supervised-learning"
+    untrained = run is not None and not run.updates and not run.source
+    dataset = hub_datasets.identifier(run.flags["dataset"]) if run and run.updates else None
+    results = [_result(task, run)] if run and run.metrics and not run.shared_images else []
+    return {
+        "license": LICENSE,
+        "library_name": "tensorflow",
+        "pipeline_tag": "image-feature-extraction",
+        "tags": [
+            "tensorflow",
+            "saved-model",
+            "untrained" if untrained else learned,
+            task.name.replace("_", "-"),
+            backbone.name.replace("_", "-"),
+        ],
+        **({"datasets": [dataset]} if dataset else {}),
+        "metrics": ["accuracy"],
+        "model-index": [{"name": f"{backbone.name}, {_trained(task, run)}", "results": results}],
+    }
+
+
+def _result(task: PretextTask, run: Run) -> dict[str, object]:
+    """The pretext metrics on held-out images as a result of the model index."""
+    names = {name: name.removeprefix("val_") for name in run.metrics}
+    return {
+        "task": {"type": "image-classification", "name": f"{task.name} (pretext task)"},
+        "dataset": hub_datasets.described(run.flags["dataset"], run.flags["val_split"]),
+        "metrics": [
+            {
+                "type": "loss" if name == "loss" else "accuracy",
+                "name": f"{task.name} {name}",
+                "value": round(run.metrics[key], DECIMALS),
+            }
+            for key, name in names.items()
+        ],
+    }
 
 
 def _trained(task: PretextTask, run: Run | None) -> str:
     if run is None:
         return task.name
     if not run.updates:
-        return f"untrained ({task.name})"
+        return f"{'initialised from another export' if run.source else 'untrained'} ({task.name})"
     return f"{task.name} on {run.flags['dataset']}"
 
 
 def _data(run: Run | None) -> str:
     if run is None:
         return "not recorded"
-    if not run.updates:
-        return "none; the weights are the initial ones"
     flags = run.flags
-    return (
+    images = (
         f"{flags['dataset']}, {run.train_images:,} images of split {flags['train_split']}; "
         f"measured on split {flags['val_split']}; {run.updates:,} updates"
+    )
+    if not run.updates:
+        images = "none" if run.source else "none; the weights are the initial ones"
+    return images + (_source(run) if run.source else "")
+
+
+def _source(run: Run) -> str:
+    """Which part of the network the run did not begin with by itself."""
+    verb = "began with" if run.updates else "has"
+    return (
+        f"; the backbone {verb} the weights of an export with the fingerprint {run.source}, whose "
+        "own card says what it was trained on; the head of the pretext task "
+        + ("began anew" if run.updates else "is untrained")
     )
 
 

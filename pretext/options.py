@@ -5,6 +5,8 @@ import dataclasses
 from data.options import DataOptions, ServiceOptions
 from pretext import TASKS, TaskOptions
 from pretext.export import ExportOptions
+from pretext.initial_weights import InitialWeightsOptions
+from pretext.monitor import MonitorOptions
 from pretext.network import NetworkOptions
 from pretext.pretraining import PretrainingOptions
 from training.options import option
@@ -30,7 +32,9 @@ GROUPS = (
     ServiceOptions,
     TaskOptions,
     NetworkOptions,
+    InitialWeightsOptions,
     PretrainingOptions,
+    MonitorOptions,
     ScheduleOptions,
     DeviceOptions,
     ExportOptions,

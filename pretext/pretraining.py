@@ -14,6 +14,7 @@ from data.records import Records
 from data.service import DataService
 from data.unreadable import UnreadableImages
 from pretext import sheets
+from pretext.monitor import Monitor
 from pretext.task import Batch
 from pretext.trainer import PretextTrainer, Steps
 from training import workers
@@ -44,7 +45,8 @@ class PretrainingOptions:
     )
     epochs: int = option(
         35,
-        "Passes over the training images; 0 exports untrained weights.",
+        "Passes over the training images; 0 exports untrained weights, or those of "
+        "--initial_weights.",
         minimum=0,
         maximum=1_000_000,
     )
@@ -84,6 +86,7 @@ class Pretraining:
         options: see `PretrainingOptions`.
         training: the records to train on.
         validation: the records for the pretext metrics at the end of every epoch.
+        monitor: what else is measured there; None for nothing.
     """
 
     unit = "images"
@@ -95,6 +98,7 @@ class Pretraining:
         options: PretrainingOptions,
         training: Records,
         validation: Records,
+        monitor: Monitor | None = None,
     ) -> None:
         self.trainer = trainer
         self.task = trainer.task
@@ -102,6 +106,7 @@ class Pretraining:
         self.options = options
         self.training = training
         self.validation = validation
+        self.monitor = monitor
         self.unreadable = (UnreadableImages(), UnreadableImages())
         self.name = self.task.name
         self.settings = Settings(
@@ -115,7 +120,7 @@ class Pretraining:
             profile=options.profile,
         )
         held_out = [f"val_{name}" for name in self.task.metric_names]
-        self.columns = [*trainer.metric_names, *held_out]
+        self.columns = [*trainer.metric_names, *held_out, *(monitor.columns if monitor else ())]
         self.optimizer = trainer.optimizer
         # Other machines take part in making variables, too.
         with workers.lost_worker_explained(strategy), strategy.scope():
@@ -123,6 +128,10 @@ class Pretraining:
             self.steps = Steps(
                 trainer, strategy, self.sums, options.gradient_accumulation, options.jit
             )
+            if monitor:
+                monitor.start(
+                    trainer, strategy, options.batch_size // options.gradient_accumulation
+                )
         self.state = {"weights": [variable.value for variable in trainer.variables]}
         if trainer.loss_scale is not None:
             self.state["loss_scale"] = trainer.loss_scale.variables
@@ -163,6 +172,8 @@ class Pretraining:
     def validate(self, safe_point: Callable[[], None]) -> dict[str, float]:
         """The task's metrics on the validation split, by name with `val_` before it.
 
+        And what the monitor measures, where that is due.
+
         Raises:
             ValueError: no image of the split can be read.
         """
@@ -176,7 +187,11 @@ class Pretraining:
         examples = totals.pop("examples")
         if not examples:
             self._no_validation_image()
-        return {f"val_{name}": value / examples for name, value in totals.items()}
+        row = {f"val_{name}": value / examples for name, value in totals.items()}
+        epoch = int(self.optimizer.iterations.numpy()) // self.settings.steps_per_epoch
+        if self.monitor and self.monitor.is_due(epoch):
+            row |= self.monitor.measure(epoch, row, safe_point)
+        return row
 
     def divergence(self, step: int) -> tuple[str, str] | None:
         """See `training.loop.Learner`."""

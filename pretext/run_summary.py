@@ -32,6 +32,8 @@ class Summary:
         trainer: the network, its head and its optimiser.
         export_precision: of the exported kernels.
         export_keras: whether Keras' own file is written too.
+        initial_weights: the export whose backbone this run begins with; empty if it begins, or
+            goes on, with weights of its own.
     """
 
     training: Records
@@ -43,6 +45,7 @@ class Summary:
     trainer: PretextTrainer
     export_precision: str = "float32"
     export_keras: bool = False
+    initial_weights: str = ""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -64,6 +67,8 @@ class Summary:
             "held out": self._held_out(),
             "disk": self._disk(free),
         }
+        if self.initial_weights:
+            parts["weights"] = f"the backbone's from {self.initial_weights}; the head begins anew"
         return "\n".join(f"{name}: {text}" for name, text in parts.items())
 
     def warnings(self, free: int | None) -> list[str]:

@@ -231,7 +231,8 @@ def _network(run: _Run, notes: _Notes) -> dict[str, object] | None:
     """The row of a network, if the run's flags tell which one it is."""
     flags = run.flags
     try:
-        untrained = not run_files.whole_number(flags, "epochs", 0, default=1)
+        epochs = run_files.whole_number(flags, "epochs", 0, default=1)
+        untrained = not epochs and not flags.get("initial_weights")
         if not flags["task"] or not flags.get("architecture"):
             raise ValueError("it names no task or no architecture")
         network = {
@@ -252,7 +253,7 @@ def _network(run: _Run, notes: _Notes) -> dict[str, object] | None:
     except ValueError as error:
         notes.cannot_be_read(run.name, "flags.cfg", error, "left out")
         return None
-    if untrained:
+    if not epochs:
         return network
     try:
         pretext = run_files.last_pretext(run.path / "metrics.csv")

@@ -76,6 +76,8 @@ PARSED = {
     "train.py --strategy=multi_worker": "two machines: tests/pretext/test_machines.py",
     "eval.py --strategy=multi_worker": "several machines: tests/evaluate/test_workers.py",
     "train.py … --profile": "named for its flag",
+    "train.py --initial_weights=": "named for its flag",
+    "train.py --workdir=runs/mine": "tests/pretext/test_initial_weights.py runs it",
     "train.py --export_keras": "named for its flag",
     "train.py --augmentation=crop": "named for its flag",
     "-m tests.bad_inputs": "minutes; tests/test_bad_inputs.py runs a part",

@@ -64,7 +64,7 @@ class Checkpoints:
         if self.directory.exists() and not self.directory.is_dir():
             raise ValueError(f"{self.directory} is not a directory, as it should be: move it away")
         damages = {}
-        for step in sorted(self._steps(), reverse=True):
+        for step in sorted(steps_in(self.directory), reverse=True):
             path = self._path(step)
             damage = damage_of(path)
             if damage is None:
@@ -104,7 +104,7 @@ class Checkpoints:
                 raise
             # What is later than the step that this run came from and went through was damaged.
             before = -1 if self.step is None else self.step
-            older = sorted(known for known in self._steps() if known <= before)
+            older = sorted(known for known in steps_in(self.directory) if known <= before)
             kept = [*older[-(KEPT - 1) :], step]
             self._write_names(kept)
             self._remove_all_but(kept)
@@ -115,16 +115,6 @@ class Checkpoints:
 
     def _files(self, pattern: str) -> list[str]:
         return _files(self.directory, pattern)
-
-    def _steps(self) -> set[int]:
-        """The steps of which there is an index, or was, going by the file of names."""
-        indices = [epath.Path(file).name for file in self._files("ckpt-*.index")]
-        names = self.directory / "checkpoint"
-        if names.exists():
-            text = regular_files.read_bytes(names).decode(errors="replace")
-            indices += [f"{name}.index" for name in re.findall(r'paths?: "(?:.*/)?(.*)"', text)]
-        matches = [re.fullmatch(r"ckpt-(\d+)\.index", index) for index in indices]
-        return {int(match[1]) for match in matches if match}
 
     def _restore(self, path: epath.Path) -> None:
         try:
@@ -160,6 +150,22 @@ class Checkpoints:
                 tf.io.gfile.rmtree(file)
             else:
                 tf.io.gfile.remove(file)
+
+
+def steps_in(directory: epath.Path) -> set[int]:
+    """The steps of which a directory has a checkpoint, or had, going by its file of names.
+
+    Empty where none was ever written, and the run begins at its beginning.
+    """
+    if not directory.is_dir():
+        return set()
+    indices = [epath.Path(file).name for file in _files(directory, "ckpt-*.index")]
+    names = directory / "checkpoint"
+    if names.exists():
+        text = regular_files.read_bytes(names).decode(errors="replace")
+        indices += [f"{name}.index" for name in re.findall(r'paths?: "(?:.*/)?(.*)"', text)]
+    matches = [re.fullmatch(r"ckpt-(\d+)\.index", index) for index in indices]
+    return {int(match[1]) for match in matches if match}
 
 
 def _files(directory: epath.Path, pattern: str) -> list[str]:

@@ -78,14 +78,15 @@ class MetricsFile:
 
     Args:
         path: the file.
-        columns: the columns' names, `step` first.
+        columns: the columns' names, `step` first; others that rows of an earlier start have follow.
         step: rows of later steps are dropped.
     """
 
     def __init__(self, path: epath.Path, columns: list[str], step: int) -> None:
         self.path = path
-        self.columns = columns
         kept = [row for row in read_metrics(path) if int(row["step"]) <= step]
+        earlier = [name for name in (kept[0] if kept else ()) if name not in columns]
+        self.columns = columns = [*columns, *earlier]
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()

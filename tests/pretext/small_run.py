@@ -21,6 +21,7 @@ import data
 import pretext
 from models.layers import BatchNormalization
 from pretext import precision
+from pretext.monitor import Monitor, MonitorOptions
 from pretext.pretraining import Pretraining, PretrainingOptions
 from pretext.trainer import PretextTrainer
 from tests import graphs
@@ -46,6 +47,7 @@ class Case:
     gradient_accumulation: int = 1
     epochs: int = 2
     profile: bool = False
+    monitor_every_epochs: int = 0
 
 
 CASES = {
@@ -53,7 +55,7 @@ CASES = {
     "exemplar": Case(task="exemplar", global_negatives=True),
 }
 # Not among those: long enough to be killed in the middle.
-LONG = {"long": Case(epochs=12)}
+LONG = {"long": Case(epochs=12, monitor_every_epochs=5)}
 
 
 def make_trainer(case: Case, strategy: tf.distribute.Strategy) -> PretextTrainer:
@@ -96,7 +98,12 @@ def make_loop(
         profile=case.profile,
     )
     workdir.mkdir(parents=True, exist_ok=True)
-    learner = Pretraining(make_trainer(case, strategy), strategy, options, images, images)
+    trainer = make_trainer(case, strategy)
+    monitor = None
+    if case.monitor_every_epochs:
+        monitoring = MonitorOptions(case.monitor_every_epochs)
+        monitor = Monitor(monitoring, trainer.task, images, options.seed, case.epochs)
+    learner = Pretraining(trainer, strategy, options, images, images, monitor)
     return Loop(learner, strategy, workdir)
 
 

@@ -30,7 +30,7 @@ def make_trainer(task: str, architecture: str) -> PretextTrainer:
         resize_size=108 if patches else 36,
         crop_size=108 if patches else 32,
         patch_size=32,
-        num_classes=3,
+        class_names=("a", "b", "c"),
         embedding_size=8,
         views_per_image=2,
         permutations=5,

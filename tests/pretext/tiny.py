@@ -9,7 +9,7 @@ from models.layers import BatchNormalization
 LAYERS = ("block1", "block2", "block3", "block4", "pre_logits")
 
 
-def network(width: int = 8, synchronized: bool = False) -> keras.Model:
+def network(width: int = 8, synchronized: bool = False, name: str = "tiny") -> keras.Model:
     """Four convolutions with batch normalisation; `pre_logits` has 4 · width values."""
     images = x = keras.Input((None, None, 3))
     outputs = {}
@@ -21,11 +21,15 @@ def network(width: int = 8, synchronized: bool = False) -> keras.Model:
             padding="same",
             use_bias=False,
             kernel_regularizer=keras.regularizers.L2(1e-4),
+            name=f"{block}_convolution",
         )(x)
-        x = BatchNormalization(momentum=0.9, synchronized=synchronized)(x)
+        normalise = BatchNormalization(
+            momentum=0.9, synchronized=synchronized, name=f"{block}_normalisation"
+        )
+        x = normalise(x)
         outputs[block] = x = keras.layers.ReLU()(x)
     outputs["pre_logits"] = keras.layers.GlobalAveragePooling2D()(x)
-    return keras.Model(images, outputs)
+    return keras.Model(images, outputs, name=name)
 
 
 def batch(task, images: int = 4, size: int = 36, views: int = 0, seed: int = 0) -> dict:
