@@ -38,10 +38,12 @@ def label_free_scores(
 ) -> LabelFreeScores:
     """The scores of all workers' (N, D) features, float16 or float32, in memory or a memory map.
 
-    Up to 2048 features, all examples count. With more, 2048 examples drawn by the seed stand for
-    all of them, or all where there are fewer; the effective rank is then below 2048 whatever it is
-    for all examples, so compare it only with ranks from as many. Sums and eigenvalues are float64:
-    the many weak directions together matter for the rank. Features without any variance have the
+    Up to 2048 features, all examples count. (Where there are fewer examples than features, it is
+    their products whose eigenvalues are taken: the same but for zeros, in less time.) With more,
+    2048 examples drawn by the seed stand for all of them, or all where there are fewer; the
+    effective rank is then below 2048 whatever it is for all examples, so compare it only with ranks
+    from as many. Sums and eigenvalues are float64: the many weak directions together matter for the
+    rank. Features without any variance have the
     effective rank 0, and the first ten directions hold all (1) of it.
 
     Raises:
@@ -49,7 +51,7 @@ def label_free_scores(
     """
     means = feature_means(features, workers)
     num_examples = workers.total(len(features))
-    if features.shape[1] <= MAX_SIZE:
+    if features.shape[1] <= min(MAX_SIZE, num_examples):
         products = _products_of_features(features, means, num_examples, workers)
     else:
         products = _products_of_examples(features, seed, num_examples, workers)

@@ -207,7 +207,7 @@ class Monitor:
                 "below %g): try a lower --learning_rate, a longer --warmup_epochs or a lower "
                 "--weight_decay",
                 epoch,
-                " and ".join(collapsed),
+                ", ".join(collapsed),
                 "is" if len(collapsed) == 1 else "are",
                 self.held_out.size,
                 COLLAPSED,

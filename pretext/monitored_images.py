@@ -7,7 +7,7 @@ arithmetic is the training's (`--precision`).
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -50,8 +50,9 @@ class WholeAndTwoCuts:
     colours: bool
 
     def __call__(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        cut = tf.function(self.cut, autograph=False)  # Traced once for both.
         cut_seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
-        cuts = tf.stack([self.cut(encoded, each) for each in cut_seeds])
+        cuts = tf.stack([cut(encoded, each) for each in cut_seeds])
         cuts = tf.cast(cuts, tf.float32)
         if self.colours:
             draws_seed = tf.random.experimental.stateless_fold_in(seed, 2)
@@ -131,7 +132,8 @@ class MonitoredImages:
             By layer float32 (V, N, D); and the labels, int64 (N,), -1 where there are none.
         """
         parts: list[dict[str, np.ndarray]] = []
-        for batch in self._stream:
+        for _ in range(-(-self.records.size // self.batch_size)):
+            batch = next(self._stream)
             outputs = {name: value.numpy() for name, value in self._step(batch).items()}
             valid = outputs.pop("valid") > 0
             parts.append({name: value[valid] for name, value in outputs.items()})
@@ -163,8 +165,9 @@ class MonitoredImages:
         return outputs
 
     @functools.cached_property
-    def _stream(self) -> tf.distribute.DistributedDataset:
-        return self.strategy.distribute_datasets_from_function(self._batches)
+    def _stream(self) -> Iterator[Batch]:
+        """Without end: to begin a stream of views takes seconds, to go on with one nothing."""
+        return iter(self.strategy.distribute_datasets_from_function(self._batches))
 
     def _batches(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
         def needed(batch: Record) -> Record:
@@ -177,7 +180,7 @@ class MonitoredImages:
             shard=pipeline.Shard(context.input_pipeline_id, context.num_input_pipelines),
             replicas=context.num_replicas_in_sync,
         )
-        return batches.map(needed)
+        return batches.map(needed).repeat()
 
 
 def _pooled(trainer: PretextTrainer, pictures: tf.Tensor) -> dict[str, tf.Tensor]:

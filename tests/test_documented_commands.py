@@ -77,6 +77,7 @@ PARSED = {
     "eval.py --strategy=multi_worker": "several machines: tests/evaluate/test_workers.py",
     "train.py … --profile": "named for its flag",
     "train.py --initial_weights=": "named for its flag",
+    "train.py --monitor_every_epochs=": "named for its flag",
     "train.py --workdir=runs/mine": "tests/pretext/test_initial_weights.py runs it",
     "train.py --export_keras": "named for its flag",
     "train.py --augmentation=crop": "named for its flag",

@@ -24,7 +24,6 @@ from training.metrics import MetricsFile
 
 ONE_DEVICE = tf.distribute.OneDeviceStrategy("CPU:0")
 MONITORED = Case(monitor_every_epochs=1)
-QUIET = dict.fromkeys(["val_accuracy"], 1.0)
 
 
 def trainer_of(task: str, strategy: tf.distribute.Strategy = ONE_DEVICE) -> PretextTrainer:
@@ -36,13 +35,14 @@ def trainer_of(task: str, strategy: tf.distribute.Strategy = ONE_DEVICE) -> Pret
         return PretextTrainer(pretext.build(task, options), tiny.network())
 
 
-def monitor_of(
-    trainer: PretextTrainer, folder: str, labelled: str | None = None, epochs: int = 6
-) -> Monitor:
-    images = data.load("folder", "all", folder)
-    monitor = Monitor(MonitorOptions(1, labelled), trainer.task, images, 0, epochs)
+@pytest.fixture(scope="module")
+def started(photos, labelled_folder) -> tuple[Monitor, PretextTrainer, dict[str, float]]:
+    """A monitor of an untrained network, and its first scores."""
+    trainer = trainer_of("rotation")
+    images = data.load("folder", "all", photos)
+    monitor = Monitor(MonitorOptions(1, labelled_folder), trainer.task, images, 0, epochs=6)
     monitor.start(trainer, ONE_DEVICE, 60)
-    return monitor
+    return monitor, trainer, monitor.measure(1, {"val_accuracy": 0.25}, lambda: None)
 
 
 @pytest.fixture(scope="module")
@@ -127,39 +127,37 @@ def test_several_devices_represent_the_same_images_alike(mirrored, photos):
         np.testing.assert_allclose(found[0][layer], found[1][layer], 1e-4, 1e-5)
 
 
-def test_a_network_that_has_collapsed_is_named(photos, caplog):
-    trainer = trainer_of("rotation")
-    monitor = monitor_of(trainer, photos)
-    with caplog.at_level(logging.WARNING):
-        scores = monitor.measure(1, QUIET, lambda: None)
-    assert not caplog.records
+def test_nearest_neighbours_among_labelled_images(started):
+    monitor, _, scores = started
+    assert [records.size for records in monitor.labelled] == [109, 12]
+    assert list(scores) == monitor.columns
+    # Which half is bright any network sees in its first maps; an image of the other class has
+    # nothing in common with it.
+    assert scores["monitor/block1/knn_top1"] == 1.0
+
+
+def test_a_task_at_chance_and_layers_that_have_collapsed_are_told_once(started, caplog):
+    monitor, trainer, scores = started
     assert all(scores[f"monitor/{layer}/effective_rank"] > 1.5 for layer in LAYERS)
-    trainer.backbone.get_layer("block3_normalisation").gamma.assign(tf.zeros(16))
-    trainer.backbone.get_layer("block3_normalisation").beta.assign(tf.ones(16))
     with caplog.at_level(logging.WARNING):
-        for epoch in (2, 3):
-            scores = monitor.measure(epoch, QUIET, lambda: None)
-    (record,) = caplog.records
-    assert "after epoch 2, block3 and block4 and pre_logits are nearly the same" in record.message
+        assert monitor.measure(2, {"val_accuracy": 0.9}, lambda: None) == scores, "the same images"
+        assert not caplog.records
+        monitor.measure(3, {"val_accuracy": 0.3}, lambda: None)
+        normalisation = trainer.backbone.get_layer("block3_normalisation")
+        normalisation.gamma.assign(tf.zeros(16))
+        normalisation.beta.assign(tf.ones(16))
+        for epoch in (4, 5):
+            scores = monitor.measure(epoch, {"val_accuracy": 0.3}, lambda: None)
+    at_chance, collapsed = (record.getMessage() for record in caplog.records)
+    assert (
+        "after epoch 3 of 6, accuracy on held-out images is 0.3, where guessing gives 0.25 and up "
+        "to 0.515 by chance on 24 images: rotation is not learnt; try a lower --learning_rate"
+    ) in at_chance
+    assert "after epoch 4, block3, block4, pre_logits are nearly the same" in collapsed
     for layer in ("block3", "block4", "pre_logits"):
         assert scores[f"monitor/{layer}/effective_rank"] < 1.5
         assert scores[f"monitor/{layer}/neighbour_stability"] == 0
     assert scores["monitor/block2/effective_rank"] > 1.5
-
-
-def test_a_task_at_chance_is_told_after_a_third(photos, caplog):
-    monitor = monitor_of(trainer_of("rotation"), photos)
-    with caplog.at_level(logging.WARNING):
-        monitor.measure(1, {"val_accuracy": 0.25}, lambda: None)
-        monitor.measure(2, {"val_accuracy": 0.9}, lambda: None)
-        assert not caplog.records
-        for epoch in (3, 4):
-            monitor.measure(epoch, {"val_accuracy": 0.3}, lambda: None)
-    (record,) = caplog.records
-    assert (
-        "after epoch 3 of 6, accuracy on held-out images is 0.3, where guessing gives 0.25 and up "
-        "to 0.515 by chance on 24 images: rotation is not learnt; try a lower --learning_rate"
-    ) in record.message
 
 
 def test_chance_of_every_task():
@@ -174,16 +172,6 @@ def test_chance_of_every_task():
         "relative_patch_location": 1 / 8,
         "supervised": 1 / 4,
     }
-
-
-def test_nearest_neighbours_among_labelled_images(photos, labelled_folder):
-    monitor = monitor_of(trainer_of("rotation"), photos, labelled_folder)
-    assert [records.size for records in monitor.labelled] == [109, 12]
-    scores = monitor.measure(1, QUIET, lambda: None)
-    assert list(scores) == monitor.columns
-    # Which half is bright any network sees in its first maps; an image of the other class has
-    # nothing in common with it.
-    assert scores["monitor/block1/knn_top1"] == 1.0
 
 
 @pytest.mark.parametrize(
