@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 Record = dict[str, tf.Tensor]
@@ -71,3 +72,26 @@ class Records:
             if re.search("Feature: |Key: |parse", str(error)) and (problem := self.damage()):
                 raise ValueError(problem) from error
             raise
+
+
+def chosen(records: Records, which: np.ndarray, name: str) -> Records:
+    """Some of a split's records, in their order.
+
+    Args:
+        records: the split.
+        which: bool, (records.size,).
+        name: tells these from others of the split.
+    """
+
+    def entries() -> tf.data.Dataset:
+        numbered = records.entries().enumerate()
+        return numbered.filter(lambda number, _: tf.gather(which, number)).map(
+            lambda _, entry: entry
+        )
+
+    return dataclasses.replace(
+        records,
+        size=int(np.count_nonzero(which)),
+        fingerprint=f"{records.fingerprint}/{name}",
+        entries=entries,
+    )

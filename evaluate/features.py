@@ -7,6 +7,7 @@ kernels take memory from addresses divisible by 64 only: memory maps begin there
 rows chosen out of an array (`evaluate.low_data.ChosenRows`), go through one staging buffer.
 """
 
+import mmap
 from collections.abc import Iterator
 
 import numpy as np
@@ -86,6 +87,15 @@ def matmul(block: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
 def transposed_matmul(block: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
     """`matrix` (C, R) float32 times the block's rows: (C, D) float32."""
     return tf.matmul(matrix, tf.cast(block, tf.float32))
+
+
+def release(features: np.ndarray) -> None:
+    """Takes the pages of a memory map out of this process's memory; reading brings them back.
+
+    They are the system's to drop in any case, but count as this process's as long as it has them.
+    """
+    if isinstance(features, np.memmap) and hasattr(mmap, "MADV_DONTNEED"):
+        features._mmap.madvise(mmap.MADV_DONTNEED)
 
 
 def check_features(features: np.ndarray, workers: Workers = between_workers.ALONE) -> None:

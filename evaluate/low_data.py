@@ -9,9 +9,8 @@ the same seed. The fifth on which a penalty is chosen is drawn here too.
 import dataclasses
 
 import numpy as np
-import tensorflow as tf
 
-from data.records import Records
+from data.records import Records, chosen
 from training import between_workers
 from training.between_workers import Workers
 
@@ -60,9 +59,9 @@ def subset(
     ranks = np.empty(len(labels), np.int64)
     ranks[by_class] = np.arange(len(labels)) - np.repeat(starts, counts)
     count = max(round(fraction * len(labels)), len(classes))
-    chosen = np.zeros(len(labels), bool)
-    chosen[np.lexsort((draws, ranks))[:count]] = True
-    return np.flatnonzero(workers.own(chosen, own_rows))
+    drawn = np.zeros(len(labels), bool)
+    drawn[np.lexsort((draws, ranks))[:count]] = True
+    return np.flatnonzero(workers.own(drawn, own_rows))
 
 
 def records_part(records: Records, fraction: float, seed: int) -> Records:
@@ -79,21 +78,9 @@ def records_part(records: Records, fraction: float, seed: int) -> Records:
         return records
     labels = labels_of(records)
     positions = subset(labels, fraction, seed)
-    chosen = np.zeros(len(labels), bool)
-    chosen[positions] = True
-
-    def entries() -> tf.data.Dataset:
-        numbered = records.entries().enumerate()
-        return numbered.filter(lambda number, _: tf.gather(chosen, number)).map(
-            lambda _, entry: entry
-        )
-
-    return dataclasses.replace(
-        records,
-        size=len(positions),
-        fingerprint=f"{records.fingerprint}/{fraction:g} of seed {seed}",
-        entries=entries,
-    )
+    which = np.zeros(len(labels), bool)
+    which[positions] = True
+    return chosen(records, which, f"{fraction:g} of seed {seed}")
 
 
 def labels_of(records: Records) -> np.ndarray:

@@ -101,7 +101,7 @@ def _neighbours(
     workers: Workers,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cosines and labels of the k nearest of all workers' training examples: two arrays (M, k)."""
-    cosines, indices = _nearest(train_features, features, k)
+    cosines, indices = nearest(train_features, features, k)
     if workers.count == 1:
         return cosines, train_labels[indices]
     # Of a worker with fewer than k examples the last ones are not any: further than all others.
@@ -109,14 +109,23 @@ def _neighbours(
     every = [workers.concatenate(each.T[None]) for each in (cosines, voters.astype(np.int64))]
     # (M, workers · k): equal cosines stay in the order of the training examples.
     cosines, voters = (each.reshape(-1, len(features)).T for each in every)
-    nearest = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
-    return tuple(np.take_along_axis(each, nearest, axis=1) for each in (cosines, voters))
+    order = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
+    return tuple(np.take_along_axis(each, order, axis=1) for each in (cosines, voters))
 
 
-def _nearest(
+def nearest(
     train_features: np.ndarray, features: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cosines and indices of the k nearest training examples: two arrays (M, k)."""
+    """The k nearest training examples of every example, by the cosine of their features.
+
+    Args:
+        train_features: (N, D), float16 or float32, in memory or a memory map.
+        features: (M, D).
+        k: how many, from 1 to N.
+
+    Returns:
+        Their cosines, float32, and their indices, int32: each (M, k), the nearest first.
+    """
     train_blocks, blocks = RowBlocks(train_features), RowBlocks(features)
     cosines = np.full((len(features), k), -np.inf, np.float32)
     indices = np.zeros((len(features), k), np.int32)
@@ -124,14 +133,14 @@ def _nearest(
         for train_start, train_stop in train_blocks.ranges(block_bytes=BLOCK_BYTES):
             train_block = directions(train_blocks.read(train_start, train_stop))
             for start, stop in blocks.ranges(block_bytes=BLOCK_BYTES):
-                nearest = _merge_nearest(
+                merged = _merge_nearest(
                     directions(blocks.read(start, stop)),
                     train_block,
                     tf.constant(train_start),
                     tf.constant(cosines[start:stop]),
                     tf.constant(indices[start:stop]),
                 )
-                cosines[start:stop], indices[start:stop] = (each.numpy() for each in nearest)
+                cosines[start:stop], indices[start:stop] = (each.numpy() for each in merged)
     return cosines, indices
 
 

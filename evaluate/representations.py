@@ -123,17 +123,18 @@ def open_files(
     options: ExtractOptions,
     directory: epath.Path,
     workers: Workers = between_workers.ALONE,
+    view: pipeline.View | None = None,
 ) -> RepresentationFiles:
     """The files of a split, or of this worker's part of it, as far as they are there and intact.
 
     Args:
-        model, records, options, directory, workers: as for `extract`.
+        model, records, options, directory, workers, view: as for `extract`.
 
     Raises:
         ValueError: the directory is not on a local disk, or a header is not a file.
     """
     part = split_parts.part_of(records.size, options.batch_size, workers)
-    description = _description(model, records, options)
+    description = _description(model, records, options, view)
     if workers.count > 1:
         description |= {"part": dataclasses.asdict(part)}
     return RepresentationFiles(
@@ -153,6 +154,9 @@ def extract(
     strategy: tf.distribute.Strategy | None = None,
     workers: Workers = between_workers.ALONE,
     files: RepresentationFiles | None = None,
+    view: pipeline.View | None = None,
+    title: str = "",
+    warn: bool = True,
 ) -> Representations:
     """Extracts a split's representations, or opens existing ones.
 
@@ -167,6 +171,10 @@ def extract(
         strategy: the devices to use; None for the default one.
         workers: each extracts, and is given, its own part of the split.
         files: what `open_files` returned for the same arguments, if that was called before.
+        view: cuts `crop_size` pixels a side out of an image; by default the centre of the resized
+            image. Its `repr` tells it from others.
+        title: stands before the progress; by default the data set and the split.
+        warn: whether to name images that cannot be read.
 
     Raises:
         ValueError: no image of the split can be read, more than `max_bad_fraction` of them cannot,
@@ -174,11 +182,12 @@ def extract(
         OSError: the files cannot be written; what was extracted before is kept.
     """
     strategy = strategy or tf.distribute.get_strategy()
-    view = images.CentralCrop(options.resize_size, options.crop_size)
-    files = files or open_files(model, records, options, directory, workers)
+    files = files or open_files(model, records, options, directory, workers, view)
+    description = _description(model, records, options, view)
+    view = view or images.CentralCrop(options.resize_size, options.crop_size)
     part = split_parts.records_of(records, files.part)
     unreadable = UnreadableImages()
-    mended = _first_mended(part, files, options, unreadable)
+    mended = _first_mended(part, files, view, unreadable)
     if files.records < part.size or mended is not None:
         with files.locked():
             if mended is not None:
@@ -186,8 +195,20 @@ def extract(
             if not files.records:
                 split_parts.warn_of_others(directory, workers)
             if files.records < part.size:
-                _extract(model, records, part, view, options, files, strategy, workers, unreadable)
-    unreadable.warn()
+                _extract(
+                    model,
+                    records,
+                    part,
+                    view,
+                    options,
+                    files,
+                    strategy,
+                    workers,
+                    unreadable,
+                    title or f"{records.dataset} {records.split}",
+                )
+    if warn:
+        unreadable.warn()
     # From here on all workers know, and find wrong, the same.
     rows_of_each = workers.each(files.rows)
     rows = int(rows_of_each.sum())
@@ -212,7 +233,7 @@ def extract(
         positions=np.asarray(files.memory_map("positions")),
         class_names=records.class_names,
         unreadable=records.size - rows,
-        description=_description(model, records, options),
+        description=description,
     )
 
 
@@ -246,9 +267,11 @@ def represent(
     return {layer: tf.cast(layers[layer], options.dtype) for layer in options.layers}
 
 
-def _description(model: SavedModel, records: Records, options: ExtractOptions) -> dict[str, Any]:
+def _description(
+    model: SavedModel, records: Records, options: ExtractOptions, view: pipeline.View | None = None
+) -> dict[str, Any]:
     """What a split's representations depend on, the layers excepted."""
-    return {
+    description = {
         "saved_model": model.fingerprint,
         "dataset": records.dataset,
         "split": records.split,
@@ -260,12 +283,13 @@ def _description(model: SavedModel, records: Records, options: ExtractOptions) -
         "max_features": options.max_features,
         "dtype": options.dtype,
     }
+    return description | ({"view": repr(view)} if view else {})
 
 
 def _first_mended(
     records: Records,
     files: RepresentationFiles,
-    options: ExtractOptions,
+    view: pipeline.View,
     unreadable: UnreadableImages,
 ) -> int | None:
     """The position of the first record that was left out and can be read by now.
@@ -275,7 +299,6 @@ def _first_mended(
     left_out = files.left_out()
     if not len(left_out):
         return None
-    view = images.CentralCrop(options.resize_size, options.crop_size)
     chosen = np.zeros(records.size, bool)
     chosen[left_out] = True
     entries = records.entries().enumerate().filter(lambda number, _: tf.gather(chosen, number))
@@ -293,12 +316,13 @@ def _extract(
     model: SavedModel,
     records: Records,
     part: Records,
-    view: images.CentralCrop,
+    view: pipeline.View,
     options: ExtractOptions,
     files: RepresentationFiles,
     strategy: tf.distribute.Strategy,
     workers: Workers,
     unreadable: UnreadableImages,
+    title: str,
 ) -> None:
     """Passes this worker's part of a split's records through the network."""
     # All layers in the files, which may be more than those requested.
@@ -333,7 +357,7 @@ def _extract(
         total=part.size,
         initial=files.records,
         unit=" images",
-        desc=f"{records.dataset} {records.split}",
+        desc=title,
         mininterval=1.0,
         disable=not workers.is_first,
     )

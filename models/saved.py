@@ -39,19 +39,7 @@ def load(path: str) -> keras.Model:
             do not match its description.
     """
     root = epath.Path(path)
-    if not tf.saved_model.contains_saved_model(str(root)):
-        raise ValueError(f"{path} is not a SavedModel: it should hold a saved_model.pb")
-    file = root / DESCRIPTION
-    if not file.exists():
-        raise ValueError(
-            f"{path} does not describe its network (it has no {DESCRIPTION}): use "
-            "tf.saved_model.load, or export it again with train.py"
-        )
-    try:
-        backbone = keras.models.model_from_json(file.read_text())
-    except (ValueError, TypeError, KeyError, json.JSONDecodeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{file} does not describe a network: {reason}") from error
+    backbone = _described(root)
     try:
         weights = tf.train.load_checkpoint(str(root / WEIGHTS))
         for number, variable in enumerate(backbone.variables):
@@ -61,3 +49,42 @@ def load(path: str) -> keras.Model:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"the weights in {path} are not those of its network: {reason}") from error
     return backbone
+
+
+def is_described(path: str) -> bool:
+    """Whether `load` and `untrained` find the network's layers in a SavedModel."""
+    return (epath.Path(path) / DESCRIPTION).exists()
+
+
+def untrained(path: str, seed: int) -> keras.Model:
+    """The network of an export as it was before any training.
+
+    Args:
+        path: as for `load`.
+        seed: of the initial weights.
+
+    Returns:
+        As `load`, with initial weights.
+
+    Raises:
+        ValueError: as `load`, but for the weights.
+    """
+    keras.utils.set_random_seed(seed)
+    return _described(epath.Path(path))
+
+
+def _described(root: epath.Path) -> keras.Model:
+    """The network of an export with initial weights."""
+    if not tf.saved_model.contains_saved_model(str(root)):
+        raise ValueError(f"{root} is not a SavedModel: it should hold a saved_model.pb")
+    file = root / DESCRIPTION
+    if not file.exists():
+        raise ValueError(
+            f"{root} does not describe its network (it has no {DESCRIPTION}): use "
+            "tf.saved_model.load, or export it again with train.py"
+        )
+    try:
+        return keras.models.model_from_json(file.read_text())
+    except (ValueError, TypeError, KeyError, json.JSONDecodeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{file} does not describe a network: {reason}") from error

@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 SPAN = re.compile(r"`([^`]+)`")
 FLAG = re.compile(r"--[a-z][a-z0-9_-]*(?:=[^\s;]*[^\s;.,:])?")
 # What spans and comments begin commands with; other spans are names and files.
-BEGINNINGS = ("python", "bash", "make", "pip", "train.py", "eval.py", "study.py")
+BEGINNINGS = ("python", "bash", "make", "pip", "train.py", "eval.py", "explore.py", "study.py")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -81,7 +81,7 @@ def _main() -> None:
 def _import_what_programs_import() -> None:
     from training import quiet  # noqa: F401 (before anything that imports TensorFlow)
 
-    for program in ("train.py", "eval.py", "study.py"):
+    for program in ("train.py", "eval.py", "explore.py", "study.py"):
         for node in ast.parse((ROOT / program).read_text()).body:
             if isinstance(node, ast.Import):
                 for name in node.names:

@@ -26,7 +26,7 @@ from tests.studies import synthetic
 PAGES = documented.pages()
 COMMENTED = sorted([*ROOT.glob("configs/**/*.cfg"), *ROOT.glob("configs/**/*.sh")])
 PROGRAMS = (
-    *("train.py", "eval.py", "study.py"),
+    *("train.py", "eval.py", "explore.py", "study.py"),
     *("-m data.prepare", "-m pretext.preview", "examples/finetune.py"),
 )
 BENCHMARKS = tuple(
@@ -52,6 +52,9 @@ RUN = {
     ),
     "eval.py --compare runs/a_probe runs/b_probe": "",
     "eval.py --compare runs/a runs/b runs/c": "",
+    "explore.py --saved_model=runs/rotation/saved_model --workdir=runs/rotation_explored": (
+        "--layers=block4,pre_logits --baseline=none"
+    ),
     "examples/finetune.py --saved_model=runs": "--epochs=1",
     "study.py --plan=configs/study/tasks.cfg": "--list",
     "study.py --plan=configs/study/scenes.cfg": "--list",
@@ -198,6 +201,7 @@ def test_what_can_be_run_runs(place):
     for left in ("task.png", "runs/rotation/task.png", "runs/rotation/answers.png"):
         assert (place / left).read_bytes().startswith(b"\x89PNG")
     assert (place / "docs" / "study" / "index.html").exists()
+    assert (place / "runs" / "rotation_explored" / "explore.html").exists()
     assert (place / "layers" / "pre_logits.npy").exists()
 
 

@@ -72,7 +72,7 @@ def test_an_installation_has_the_rooms_and_nothing_else():
 
 
 def test_what_is_imported_is_required():
-    programs = ["train.py", "eval.py", "study.py"]
+    programs = ["train.py", "eval.py", "explore.py", "study.py"]
     tops = sorted({room.split(".")[0] for room in rooms()})
     for folders, lists in (
         ([*tops, *programs, "examples"], ["requirements.txt"]),

@@ -4,10 +4,11 @@ from collections.abc import Collection
 
 # A directory that contains all files of one row was written by these programs.
 MARKS = (
-    {"flags.cfg"},  # a run of train.py or eval.py
+    {"flags.cfg"},  # a run of train.py, eval.py or explore.py
     {"header.json", "labels.int64"},  # representations, also below --representations_dir
     {"comparison.csv", "comparison.png"},  # eval.py --compare
     {"index.html", "index.md"},  # study.py --report
+    {"projector_config.pbtxt", "sprite.jpg"},  # explore.py
 )
 # The pictures that train.py, pretext.preview and eval.py leave beside the files of a run.
 PICTURES = ("task.png", "training.png", "answers.png", "accuracy_by_layer.png", "comparison.png")

@@ -26,6 +26,7 @@ from typing import NoReturn
 PROGRAMS = {
     "train": "train.py",
     "eval": "eval.py",
+    "explore": "explore.py",
     "study": "study.py",
     "data.prepare": "data.prepare",
     "examples.finetune": "finetune.py",

@@ -20,6 +20,7 @@ from tests.bad_inputs import (
     combinations,
     evaluation,
     examples,
+    exploration,
     flags,
     folders,
     machines,
@@ -32,7 +33,7 @@ from tests.bad_inputs import (
 from tests.bad_inputs.forks import die_with_parent
 from tests.bad_inputs.trial import Trial, carry_out
 
-ROOMS = ("data", "evaluate", "models", "pretext", "studies", "training")
+ROOMS = ("data", "evaluate", "exploration", "models", "pretext", "studies", "training")
 _trials: list[Trial] = []
 
 
@@ -52,6 +53,7 @@ def every_trial() -> list[Trial]:
         runs,
         networks,
         evaluation,
+        exploration,
         examples,
         places,
     )
