@@ -16,13 +16,12 @@ EXPLORE = (
 )
 # Told before anything is opened,
 AT_ONCE = {
-    "split": ("half",),
-    "max_images": ("1", "-1", "x"),
-    "view_images": ("0", "1"),
-    "seed": ("-1", "x"),
-    "strategy": ("gpu", "multi_worker"),
+    "max_images": ("1", "x"),
+    "view_images": ("1",),
+    "seed": ("-1",),
+    "strategy": ("multi_worker",),
     "workdir": ("", "images/a/000.jpg", "gs://bucket/x"),
-    "saved_model": ("", "nowhere", "images"),
+    "saved_model": ("", "images"),
 }
 # and what depends on the network or the images.
 LATER = {

@@ -98,5 +98,5 @@ def _import_the_rooms() -> None:
     for room in ROOMS:
         package = importlib.import_module(room)
         for module in pkgutil.walk_packages(package.__path__, f"{room}."):
-            if module.name != "data.prepare":
+            if module.name not in ("data.prepare", "pretext.preview"):
                 importlib.import_module(module.name)

@@ -96,7 +96,9 @@ from training import quiet
 from etils import epath
 import data
 from evaluate import representation_files, representations, saved_models
+from tests import graphs
 from tests.evaluate.test_representations import OPTIONS
+graphs.leave_unoptimised()
 representation_files.SECONDS_BETWEEN_HEADERS = 0.0
 representation_files.SHARE_OF_HEADERS = 1e9
 append = representation_files.RepresentationFiles.append
