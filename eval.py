@@ -23,7 +23,7 @@ from absl import flags, logging
 from etils import epath
 
 import data
-from data import images, overlap, pipeline
+from data import images, overlap, usable_images
 from data.options import DataOptions
 from data.records import Records
 from evaluate import (
@@ -166,7 +166,7 @@ def main(argv: list[str]) -> None:
         for name, split in (("train", run.train_split), ("val", run.val_split))
     }
     for records in splits.values():
-        pipeline.check_first(records, images.CentralCrop(resize_size, crop_size))
+        usable_images.check_first(records, images.CentralCrop(resize_size, crop_size))
     num_classes = splits["train"].num_classes
     if num_classes < 2:
         raise ValueError(

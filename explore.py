@@ -20,8 +20,9 @@ from etils import epath
 from tqdm import tqdm
 
 import data
-from data import images, pipeline
+from data import images, usable_images
 from data.options import DataOptions
+from data.records import drawn
 from evaluate import (
     neighbour_stability,
     representation_files,
@@ -150,8 +151,8 @@ def main(argv: list[str]) -> None:
         representations.check_layers(network, extraction.layers)
     embeddings = tables.embedded_layers(run.embeddings, extraction.layers)
     records = data.load(data_options.dataset, run.split, data_options.data_dir)
-    records = views.sample(records, run.max_images, run.seed).records
-    pipeline.check_first(records, images.CentralCrop(resize_size, crop_size))
+    records, _ = drawn(records, run.max_images, run.seed)
+    usable_images.check_first(records, images.CentralCrop(resize_size, crop_size))
     names = image_names.read(records, data_options.data_dir)
     records = image_names.without_missing_labels(records, names)
     named = image_names.find(run.queries, names)
@@ -166,14 +167,14 @@ def main(argv: list[str]) -> None:
     run_directory.claim(run.workdir, flag_texts, options.may_differ(*GROUPS))
 
     # ---------------------------------------------------------------- representations
-    augmentation = views.augmentation(model.path, extraction)
+    cut, source = views.cut(model.path, extraction)
     extracted = compared.extract(
         model,
         initial,
         features,
         records,
         run.view_images,
-        augmentation,
+        cut,
         extraction,
         directory,
         seed=run.seed,
@@ -245,7 +246,7 @@ def main(argv: list[str]) -> None:
             saved_model=run.saved_model,
             data=f"{count} images ({data_options.dataset}, split {run.split})",
             verdict=conclusion,
-            augmentation=augmentation,
+            views=f"{cut}; {source}",
             measured=measured,
             recognised=recognised,
             seed=run.seed,

@@ -16,7 +16,7 @@ from absl import flags, logging
 
 import data
 import pretext
-from data import overlap, pipeline
+from data import overlap, pipeline, usable_images
 from data.options import DataOptions, ServiceOptions
 from data.service import DataService
 from pretext import (
@@ -123,8 +123,8 @@ def main(argv: list[str]) -> None:
     replicas = strategy.num_replicas_in_sync
     if loop.epochs:
         task.check_batch(loop.batch_size // replicas // loop.gradient_accumulation, replicas)
-        pipeline.check_first(training, task.train_view)
-        pipeline.check_first(validation, task.pretext_view)
+        usable_images.check_first(training, task.train_view)
+        usable_images.check_first(validation, task.pretext_view)
     monitor = None
     if loop.epochs and monitoring.monitor_every_epochs:
         monitor = Monitor(monitoring, task, validation, loop.seed, loop.epochs)

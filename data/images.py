@@ -13,6 +13,7 @@ what it saves in copying it spends in rounding. (It would save memory: a batch o
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Literal
 
 import tensorflow as tf
@@ -22,6 +23,8 @@ from data.decoding import CHANNELS, EncodedImage, decode, open_image, ratio_of, 
 # `area`: a new pixel is the mean of the old ones that it covers; float32, because means are seldom
 # whole. `bilinear`: between the four old ones around its centre, without antialiasing; rounded.
 Method = Literal["area", "bilinear"]
+# From encoded bytes, a scalar string, and a stateless seed, int64 (2,), to pixels.
+View = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def resize_smaller_side(image: tf.Tensor, size: int, method: Method = "area") -> tf.Tensor:

@@ -7,24 +7,22 @@ stop a run: see `UnreadableImages`.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import tensorflow as tf
 
+from data import usable_images
 from data.decoding import is_truncated
+from data.images import View
 from data.records import Record, Records
 from data.service import DataService
 from data.unreadable import UnreadableImages
-from training.error_lines import reason
 
 SHUFFLE_BUFFER = 16_384
 # Images that one call decodes one after the other; as many calls as there are cores run at once.
 GROUP = 8
-# How many images are tried to find one that can be used, and from how large a part of a split.
-TRIED = 32
+# From how large a part of a split an image is taken for one that cannot be used.
 TRIED_FROM = 256
-
-View = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,28 +163,6 @@ def steps_per_epoch(records: Records, batch_size: int) -> int:
     return records.size // batch_size
 
 
-@tf.autograph.experimental.do_not_convert
-def check_first(records: Records, view: View) -> None:
-    """Fails early where every image of a split would fail.
-
-    Raises:
-        ValueError: none of the first images can be used.
-    """
-    unreadable = UnreadableImages()
-    if _first_usable(records.entries().take(TRIED), records, view, unreadable) is None:
-        raise ValueError(
-            f"none of the first {len(unreadable.reasons)} images of split {records.split} of "
-            f"{records.dataset} can be used; {unreadable.summary()}"
-        )
-
-
-@tf.autograph.experimental.do_not_convert
-def usable(records: Records, view: View, unreadable: UnreadableImages) -> Iterator[bool]:
-    """Whether the images of a split can be used, one after the other; notes those that cannot."""
-    for found in _one_by_one(records.entries(), records, view, unreadable):
-        yield found is not None
-
-
 def _views(
     entries: tf.data.Dataset, records: Records, view: View, seed: tf.Tensor, draws: int
 ) -> tf.data.Dataset:
@@ -276,7 +252,9 @@ def _note_unreadable(
             if used:
                 unreadable.damaged.add(identifier)
             else:
-                unreadable.record(lambda image=image: _view_alone(image, records, view), identifier)
+                unreadable.record(
+                    lambda image=image: usable_images.view_alone(image, records, view), identifier
+                )
 
     def note_all() -> tf.Tensor:
         bad = tf.where(names != "")[:, 0]
@@ -328,8 +306,8 @@ def _substitute(
 
     def find(names: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         position = tf.strings.to_hash_bucket_fast(names[0], min(records.size, TRIED_FROM))
-        entries = records.entries().repeat().skip(position).take(TRIED)
-        found = _first_usable(entries, records, view, UnreadableImages())
+        entries = records.entries().repeat().skip(position).take(usable_images.TRIED)
+        found = usable_images.first_usable(entries, records, view, UnreadableImages())
         if found is None:
             raise ValueError("every image of a batch is unreadable")
         image, entry = found
@@ -337,30 +315,6 @@ def _substitute(
 
     image, label, drawn = tf.py_function(find, [names], [kind, tf.int64, tf.float32])
     return {"image": image, "label": label, "draws": drawn, "valid": tf.constant(1.0)}
-
-
-def _first_usable(
-    entries: tf.data.Dataset, records: Records, view: View, unreadable: UnreadableImages
-) -> tuple[tf.Tensor, Record] | None:
-    """A view of the first of some entries that can be read, and the entry; notes the others."""
-    return next(filter(None, _one_by_one(entries, records, view, unreadable)), None)
-
-
-def _one_by_one(
-    entries: tf.data.Dataset, records: Records, view: View, unreadable: UnreadableImages
-) -> Iterator[tuple[tf.Tensor, Record] | None]:
-    """A view of every entry with the entry; None for one that cannot be read, which is noted."""
-    for entry in entries:
-        try:
-            yield _view_alone(entry["image"], records, view), entry
-        except (tf.errors.OpError, ValueError) as error:
-            name = entry["id"].numpy().decode(errors="replace")
-            unreadable.reasons[name] = reason(error)
-            yield None
-
-
-def _view_alone(image: tf.Tensor, records: Records, view: View) -> tf.Tensor:
-    return view(records.read(image), tf.constant([0, 0], tf.int64))
 
 
 def _with_options(batches: tf.data.Dataset) -> tf.data.Dataset:

@@ -95,3 +95,16 @@ def chosen(records: Records, which: np.ndarray, name: str) -> Records:
         fingerprint=f"{records.fingerprint}/{name}",
         entries=entries,
     )
+
+
+def drawn(records: Records, count: int, seed: int) -> tuple[Records, np.ndarray]:
+    """At most `count` of a split's records, drawn by the seed, in their order.
+
+    Returns:
+        The records, and which of the split they are, int64, ascending.
+    """
+    if records.size <= count:
+        return records, np.arange(records.size)
+    which = np.zeros(records.size, bool)
+    which[np.random.default_rng(seed).choice(records.size, count, replace=False)] = True
+    return chosen(records, which, f"{count} of seed {seed}"), np.flatnonzero(which)

@@ -20,6 +20,8 @@ from training import between_workers
 from training.between_workers import Workers
 
 DIRECTIONS = 10
+# An effective rank below which a layer gives all images nearly the same features.
+COLLAPSED_RANK = 1.5
 # Eigenvalues of larger matrices take minutes.
 MAX_SIZE = 2048
 BLOCK_BYTES = 16 * 2**20

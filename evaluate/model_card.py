@@ -8,9 +8,10 @@ import tensorflow as tf
 from absl import logging
 from etils import epath
 
+from data import hub_datasets
 from evaluate import coverage, report
 from evaluate.results_file import Results
-from training import front_matter, hub_datasets
+from training import front_matter
 from training.run_directory import write_whole
 
 HEADING = "## Evaluation"

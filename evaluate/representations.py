@@ -16,15 +16,15 @@ import tensorflow as tf
 from etils import epath
 from tqdm import tqdm
 
-from data import images, pipeline
-from data.records import Records
+from data import images, pipeline, usable_images
+from data.images import View
+from data.records import Records, chosen
 from data.unreadable import UnreadableImages
 from evaluate import pooling, split_parts
 from evaluate.representation_files import RESERVED, RepresentationFiles
 from evaluate.saved_models import SavedModel
 from training import between_workers, devices
 from training.between_workers import Workers
-from training.error_lines import reason
 from training.options import option
 
 PIXELS = "pixels"
@@ -123,7 +123,7 @@ def open_files(
     options: ExtractOptions,
     directory: epath.Path,
     workers: Workers = between_workers.ALONE,
-    view: pipeline.View | None = None,
+    view: View | None = None,
 ) -> RepresentationFiles:
     """The files of a split, or of this worker's part of it, as far as they are there and intact.
 
@@ -154,7 +154,7 @@ def extract(
     strategy: tf.distribute.Strategy | None = None,
     workers: Workers = between_workers.ALONE,
     files: RepresentationFiles | None = None,
-    view: pipeline.View | None = None,
+    view: View | None = None,
     title: str = "",
     warn: bool = True,
 ) -> Representations:
@@ -268,7 +268,7 @@ def represent(
 
 
 def _description(
-    model: SavedModel, records: Records, options: ExtractOptions, view: pipeline.View | None = None
+    model: SavedModel, records: Records, options: ExtractOptions, view: View | None = None
 ) -> dict[str, Any]:
     """What a split's representations depend on, the layers excepted."""
     description = {
@@ -289,7 +289,7 @@ def _description(
 def _first_mended(
     records: Records,
     files: RepresentationFiles,
-    view: pipeline.View,
+    view: View,
     unreadable: UnreadableImages,
 ) -> int | None:
     """The position of the first record that was left out and can be read by now.
@@ -299,24 +299,18 @@ def _first_mended(
     left_out = files.left_out()
     if not len(left_out):
         return None
-    chosen = np.zeros(records.size, bool)
-    chosen[left_out] = True
-    entries = records.entries().enumerate().filter(lambda number, _: tf.gather(chosen, number))
-    for number, entry in entries:
-        try:
-            view(records.read(entry["image"]), tf.constant([0, 0], tf.int64))
-        except (tf.errors.OpError, ValueError) as error:
-            unreadable.reasons[entry["id"].numpy().decode(errors="replace")] = reason(error)
-        else:
-            return int(number)
-    return None
+    which = np.zeros(records.size, bool)
+    which[left_out] = True
+    again = usable_images.usable(chosen(records, which, "left out"), view, unreadable)
+    numbers = np.flatnonzero(which).tolist()
+    return next((number for number, found in zip(numbers, again, strict=False) if found), None)
 
 
 def _extract(
     model: SavedModel,
     records: Records,
     part: Records,
-    view: pipeline.View,
+    view: View,
     options: ExtractOptions,
     files: RepresentationFiles,
     strategy: tf.distribute.Strategy,

@@ -10,12 +10,12 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from data.records import Records
+from data.records import Records, drawn
 from evaluate import disk_space, representations
 from evaluate.representations import ExtractOptions, Representations
 from evaluate.saved_models import SavedModel
 from exploration import views
-from exploration.views import Augmentation
+from pretext.random_cuts import RandomCut
 
 NETWORK, UNTRAINED = "network", "untrained"
 Layers = dict[str, np.ndarray]
@@ -48,7 +48,7 @@ def extract(
     features: dict[str, int],
     records: Records,
     view_images: int,
-    augmentation: Augmentation,
+    cut: RandomCut,
     options: ExtractOptions,
     directory: epath.Path,
     *,
@@ -63,7 +63,7 @@ def extract(
         features: how many, by layer.
         records: the images.
         view_images: of how many of them, drawn by the seed, there are views.
-        augmentation: makes the views.
+        cut: makes the views.
         options: of the representations.
         directory: of the representations, on a local disk.
         seed: of the sample and of the views.
@@ -74,12 +74,12 @@ def extract(
     """
     names = [NETWORK, *(f"{UNTRAINED}{number or ''}" for number in range(len(initial)))]
     networks = dict(zip(names, [model, *initial], strict=True))
-    sample = views.sample(records, view_images, seed)
+    sample, drawn_positions = drawn(records, view_images, seed)
     sources = {"all images": (dict(list(networks.items())[:2]), records, None)} | {
         f"view {number}": (
             networks,
-            sample.records,
-            views.RandomView(augmentation, number, seed),
+            sample,
+            views.RandomView(cut, number, seed),
         )
         for number in (1, 2)
     }
@@ -116,7 +116,7 @@ def extract(
     if not np.array_equal(pair[0].positions, pair[1].positions):
         raise ValueError("images changed or became unreadable meanwhile: run the command again")
     # An image that is smaller than the central crop may have views all the same.
-    positions = sample.positions[pair[0].positions]
+    positions = drawn_positions[pair[0].positions]
     kept = np.isin(positions, whole.positions)
 
     def views_of(name: str) -> Views:

@@ -11,7 +11,6 @@ from PIL import Image
 from exploration import embedding_map, neighbours, thumbnails, verdict
 from exploration.near_duplicates import NearDuplicates
 from exploration.scores import LayerScores
-from exploration.views import Augmentation
 from training.run_directory import write_whole
 
 # Of near-duplicates and of outliers.
@@ -27,7 +26,7 @@ class Content:
     Attributes:
         saved_model, data: the network's directory, and what it was shown.
         verdict: the sentence.
-        augmentation: of the two views.
+        views: how the two views are cut.
         measured: scores by network (`network`, and perhaps `untrained`) and layer.
         recognised: for every untrained network by layer which images it recognises.
         seed: of the scores' intervals.
@@ -49,7 +48,7 @@ class Content:
     saved_model: str
     data: str
     verdict: str
-    augmentation: Augmentation
+    views: str
     measured: dict[str, dict[str, LayerScores]]
     recognised: list[dict[str, np.ndarray]]
     seed: int

@@ -12,8 +12,6 @@ RESAMPLES = 10_000
 CONFIDENCE = 0.95
 # Fewer cannot show a difference of ten per cent.
 ENOUGH_IMAGES = 100
-# Of a layer that gives all images nearly the same features.
-COLLAPSED_RANK = 1.5
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,8 @@ has to be better than each of several.
 
 import numpy as np
 
-from exploration.scores import COLLAPSED_RANK, ENOUGH_IMAGES, Difference, LayerScores, difference
+from evaluate.label_free import COLLAPSED_RANK
+from exploration.scores import ENOUGH_IMAGES, Difference, LayerScores, difference
 
 # Both networks recognise all images but these: the views are too easy to tell them apart.
 CEILING = 0.98

@@ -13,9 +13,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from data import hub_datasets
 from pretext.patch_task import PatchTask
 from pretext.task import PretextTask, Representations
-from training import front_matter, hub_datasets
+from training import front_matter
 
 TEMPLATE = pathlib.Path(__file__).with_name("model_card.md")
 # Paths on the machine that trained are private.

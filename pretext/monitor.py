@@ -27,12 +27,12 @@ import tensorflow as tf
 from absl import logging
 
 import data
-from data.records import Records
+from data.records import Records, drawn
 from evaluate import neighbours
-from evaluate.label_free import label_free_scores
+from evaluate.label_free import COLLAPSED_RANK, label_free_scores
 from evaluate.neighbour_stability import neighbour_stability
 from pretext.export import LAYERS
-from pretext.monitored_images import MonitoredImages, Whole, drawn, whole_and_two_cuts
+from pretext.monitored_images import MonitoredImages, Whole, in_memory, whole_and_two_cuts
 from pretext.task import PretextTask
 from pretext.trainer import PretextTrainer
 from training import strategies
@@ -43,8 +43,7 @@ NEIGHBOURS_AMONG = 2048
 CLASSIFIED = 512
 # Views of a monitored image: the whole one and two random cuts.
 VIEWS = 3
-# An effective rank below which a layer hardly tells the images apart; of few images it is small.
-COLLAPSED = 1.5
+# Of fewer, the effective rank is small whatever the network.
 ENOUGH_IMAGES = 8
 # Standard deviations above chance from which something has been learnt.
 DEVIATIONS = 3
@@ -111,7 +110,7 @@ class Monitor:
                 f"{validation.split}, which has {validation.size}"
             )
         self.validation = validation
-        self.held_out = drawn(validation, HELD_OUT, seed)
+        self.held_out = _some(validation, HELD_OUT, seed)
         self.labelled: tuple[Records, Records] | None = None
         if options.monitor_data_dir:
             self.labelled = _labelled(options.monitor_data_dir, seed)
@@ -199,7 +198,7 @@ class Monitor:
         collapsed = [
             layer
             for layer in LAYERS
-            if scores.get(f"monitor/{layer}/effective_rank", math.inf) < COLLAPSED
+            if scores.get(f"monitor/{layer}/effective_rank", math.inf) < COLLAPSED_RANK
         ]
         if set(collapsed) - set(self._collapsed) and self.held_out.size >= ENOUGH_IMAGES:
             self._warn(
@@ -210,7 +209,7 @@ class Monitor:
                 ", ".join(collapsed),
                 "is" if len(collapsed) == 1 else "are",
                 self.held_out.size,
-                COLLAPSED,
+                COLLAPSED_RANK,
             )
         self._collapsed = collapsed
 
@@ -252,4 +251,9 @@ def _labelled(folder: str, seed: int) -> tuple[Records, Records]:
             f"--monitor_data_dir={folder} has {training.num_classes or 'no'} labels, not two or "
             "more: it needs a sub-folder per class"
         )
-    return drawn(training, NEIGHBOURS_AMONG, seed), drawn(test, CLASSIFIED, seed)
+    return _some(training, NEIGHBOURS_AMONG, seed), _some(test, CLASSIFIED, seed)
+
+
+def _some(records: Records, count: int, seed: int) -> Records:
+    """At most `count` records, drawn by the seed, in memory."""
+    return in_memory(drawn(records, count, seed)[0])

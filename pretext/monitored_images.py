@@ -16,13 +16,11 @@ from data import images as host
 from data import pipeline
 from data.records import Record, Records
 from evaluate import pooling
-from pretext import colour, replicas
+from pretext import colour, random_cuts, replicas
 from pretext.patch_task import PatchTask
+from pretext.random_cuts import RandomCut
 from pretext.task import Batch, PretextTask
 from pretext.trainer import PretextTrainer
-
-# Of the random crop of a network that is probed on whole images: Inception's 256 of 224.
-RESIZE_PER_CROP = 8 / 7
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,23 +40,18 @@ class WholeAndTwoCuts:
     Attributes:
         view: what a probe would measure.
         cut: makes a random view.
-        colours: whether Inception's random brightness and saturation follow.
     """
 
     view: host.CentralCrop
-    cut: host.RandomCrop | host.InceptionCrop
-    colours: bool
+    cut: RandomCut
 
     def __call__(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         cut = tf.function(self.cut, autograph=False)  # Traced once for both.
         cut_seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
-        cuts = tf.stack([cut(encoded, each) for each in cut_seeds])
-        cuts = tf.cast(cuts, tf.float32)
-        if self.colours:
-            draws_seed = tf.random.experimental.stateless_fold_in(seed, 2)
-            draws = tf.random.stateless_uniform([2, colour.DRAWS], draws_seed)
-            cuts = colour.distort(cuts / 255.0, draws) * 255.0
-        return tf.concat([self.view(encoded, seed)[None], cuts], 0)
+        draws_seed = tf.random.experimental.stateless_fold_in(seed, 2)
+        draws = tf.unstack(tf.random.stateless_uniform([2, colour.DRAWS], draws_seed))
+        cuts = [cut(encoded, *each) for each in zip(cut_seeds, draws, strict=True)]
+        return tf.stack([self.view(encoded, seed), *cuts])
 
 
 def whole_and_two_cuts(task: PretextTask) -> WholeAndTwoCuts:
@@ -67,30 +60,18 @@ def whole_and_two_cuts(task: PretextTask) -> WholeAndTwoCuts:
     if isinstance(trained, host.Views):
         trained = trained.view
     if isinstance(trained, host.InceptionCrop):
-        return WholeAndTwoCuts(view, host.InceptionCrop(view.crop_size), colours=True)
-    resize_size = max(view.resize_size, round(view.crop_size * RESIZE_PER_CROP))
-    cut = host.RandomCrop(resize_size, view.crop_size, flip=trained.flip)
-    return WholeAndTwoCuts(view, cut, colours=False)
+        return WholeAndTwoCuts(view, random_cuts.inception(view.crop_size))
+    cut = random_cuts.crop(view.resize_size, view.crop_size, flip=trained.flip)
+    return WholeAndTwoCuts(view, cut)
 
 
-def drawn(records: Records, count: int, seed: int) -> Records:
-    """At most `count` of a split's images, drawn by the seed, in their order.
-
-    Takes a pass over the split's records, without decoding them, and keeps those in memory.
-    """
-    which = np.zeros(records.size, bool)
-    count = min(count, records.size)
-    which[np.random.default_rng(seed).choice(records.size, count, replace=False)] = True
-    chosen = records.entries().enumerate().filter(lambda number, _: tf.gather(which, number))
+def in_memory(records: Records) -> Records:
+    """The same records, in memory after one pass over them: a stream of few begins at once."""
     with records.explained():
-        entries = [entry for _, entry in chosen]
+        entries = list(records.entries())
     columns = {name: tf.stack([entry[name] for entry in entries]) for name in entries[0]}
     return dataclasses.replace(
-        records,
-        size=count,
-        fingerprint=f"{records.fingerprint}/{count} of seed {seed}",
-        entries=lambda: tf.data.Dataset.from_tensor_slices(columns),
-        spans=(),
+        records, entries=lambda: tf.data.Dataset.from_tensor_slices(columns), spans=()
     )
 
 
@@ -111,7 +92,7 @@ class MonitoredImages:
         trainer: PretextTrainer,
         strategy: tf.distribute.Strategy,
         records: Records,
-        view: pipeline.View,
+        view: host.View,
         batch_size: int,
     ) -> None:
         self.trainer = trainer

@@ -9,7 +9,7 @@ from typing import NoReturn
 import numpy as np
 import tensorflow as tf
 
-from data import pipeline
+from data import pipeline, usable_images
 from data.records import Records
 from data.service import DataService
 from data.unreadable import UnreadableImages
@@ -223,7 +223,7 @@ class Pretraining:
             ValueError: no image of the split can be used, or too many of it cannot.
         """
         unreadable = self.unreadable[1]
-        for usable in pipeline.usable(self.validation, self.task.pretext_view, unreadable):
+        for usable in usable_images.usable(self.validation, self.task.pretext_view, unreadable):
             unreadable.check(self.validation, self.options.max_bad_fraction)
             if usable:
                 return

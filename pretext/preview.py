@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 import data
 import pretext
-from data import contact_sheet, pipeline
+from data import contact_sheet, pipeline, usable_images
 from data.options import DataOptions
 from data.records import Records
 from pretext import recipes, sheets
@@ -91,7 +91,7 @@ def main(argv: list[str]) -> None:
     # ---------------------------------------------------------------- picture
     if is_trained:
         validation = data.load(source.dataset, run.val_split, source.data_dir)
-        pipeline.check_first(validation, task.pretext_view)
+        usable_images.check_first(validation, task.pretext_view)
         trainer = PretextTrainer(task, build_backbone(task, network, task_options.crop_size))
         step = restore(trainer, workdir)
         asked = min(preview.images, validation.size)
@@ -99,7 +99,7 @@ def main(argv: list[str]) -> None:
         batches = held_out(validation, task, asked)
         sheet = sheets.answers_sheet(task, asking(trainer), batches, of)
     else:
-        pipeline.check_first(training, task.train_view)
+        usable_images.check_first(training, task.train_view)
         sheet = sheets.batch_sheet(task, first_batch(training, task, loop.seed))
     contact_sheet.write(sheet, path, flag="output")
     print(f"{path}")

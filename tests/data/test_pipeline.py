@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image
 
 import data
-from data import images, pipeline
+from data import images, pipeline, usable_images
 from data.unreadable import UnreadableImages
 
 SIZE = 24
@@ -135,13 +135,13 @@ def test_nothing_but_unreadable_images(tmp_path, make):
 
 def test_what_fails_with_every_image_is_told_at_once(folder, tmp_path):
     records = data.load("folder", "all", folder)
-    pipeline.check_first(records, VIEW)
+    usable_images.check_first(records, VIEW)
     message = (
         r"^none of the first 32 images of split all of folder can be used; 32 images could not be "
         r"read: .*\.png \(the image is smaller than the crop of 64 pixels\), .*, …$"
     )
     with pytest.raises(ValueError, match=message):
-        pipeline.check_first(records, images.CentralCrop(0, 64))
+        usable_images.check_first(records, images.CentralCrop(0, 64))
 
 
 def test_fewer_images_than_a_batch(folder):

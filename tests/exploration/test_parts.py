@@ -208,10 +208,10 @@ def test_recorded_augmentations(tmp_path) -> None:
     options = ExtractOptions(resize_size=36, crop_size=32)
     model = tmp_path / "run" / "saved_model"
     model.mkdir(parents=True)
-    unknown = views.augmentation(str(model), options)
+    unknown, _ = views.cut(str(model), options)
     assert (unknown.cut.resize_size, unknown.cut.flip, unknown.colours) == (37, True, False)
     (tmp_path / "run" / "flags.cfg").write_text("--task=jigsaw\n--augmentation=inception\n")
-    assert not views.augmentation(str(model), options).cut.flip
+    assert not views.cut(str(model), options)[0].cut.flip
     card = "--task=rotation\n--augmentation=inception\n"
     (model / "README.md").write_text(f"# Card\n\n```\n{card}```\n")
-    assert views.augmentation(str(model), options).colours, "the card comes first"
+    assert views.cut(str(model), options)[0].colours, "the card comes first"

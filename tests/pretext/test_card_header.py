@@ -6,11 +6,13 @@ import pytest
 from huggingface_hub import EvalResult, ModelCard
 
 import pretext
+from data import hub_datasets
 from evaluate import model_card as evaluated
 from pretext import model_card
 from pretext.model_card import Run
+from tests.evaluate import test_model_card
 from tests.pretext import tiny
-from training import front_matter, hub_datasets
+from training import front_matter
 
 FLAGS = {
     "dataset": "cifar10",
@@ -31,21 +33,9 @@ def written(run: Run | None, task: str = "rotation") -> str:
 
 
 def results(top1: float, **settings) -> dict:
-    layer = {"features": 512, "top1": top1, "top5": 0.9, "seconds": 1.0, "l2": 1e-4, "updates": 9}
-    return {
-        "saved_model": "somewhere",
-        "fingerprint": "1",
-        "dataset": "folder",
-        "train_split": "train",
-        "val_split": "test",
-        "train_fraction": 1.0,
-        "train_examples": 4000,
-        "val_examples": 2000,
-        "unreadable": 0,
-        "probe": "lbfgs",
-        "l2": "auto",
-        "layers": {"block3": layer, "pre_logits": layer},
-    } | settings
+    return test_model_card.results(
+        "somewhere", top1, **{"dataset": "folder", "train_fraction": 1.0} | settings
+    )
 
 
 def measured(card: str) -> list[EvalResult]:

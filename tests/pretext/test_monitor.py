@@ -12,11 +12,12 @@ from etils import epath
 
 import data
 import pretext
+from data.records import drawn
 from evaluate import representations, saved_models
 from evaluate.representations import ExtractOptions
 from pretext.export import LAYERS, export
 from pretext.monitor import Monitor, MonitorOptions
-from pretext.monitored_images import MonitoredImages, Whole, drawn, whole_and_two_cuts
+from pretext.monitored_images import MonitoredImages, Whole, in_memory, whole_and_two_cuts
 from pretext.trainer import PretextTrainer
 from tests.pretext import small_run, tiny
 from tests.pretext.small_run import Case
@@ -109,12 +110,12 @@ def test_views_of_every_task(task, photos):
     np.testing.assert_array_equal(whole, built.eval_view(encoded, None))
     assert np.abs(first - second).mean() > 1
     np.testing.assert_array_equal(view(encoded, tf.constant([1, 2]))[2], second)
-    assert view.colours == (task != "relative_patch_location")
+    assert view.cut.colours == (task != "relative_patch_location")
 
 
 def test_several_devices_represent_the_same_images_alike(mirrored, photos):
     """Nine images a batch on one device; eight on two, of which the last batch is filled up."""
-    records = drawn(data.load("folder", "all", photos), 21, seed=3)
+    records = in_memory(drawn(data.load("folder", "all", photos), 21, seed=3)[0])
     assert records.size == 21
     found = []
     for strategy, batch_size in ((ONE_DEVICE, 9), (mirrored, 8)):
